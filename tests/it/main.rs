@@ -1,0 +1,4 @@
+//! Larder end to end. One binary, one module a topic; `cargo xtask test` brings the servers.
+
+mod compose;
+mod servers;
