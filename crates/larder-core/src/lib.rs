@@ -1,1 +1,49 @@
-//! Under construction.
+//! The heart of Larder: what a backend is, and what every layer, fragment and session stands on.
+//!
+//! Nothing here knows HTTP. An application depends on the `larder` facade; a backend author depends on this crate and
+//! implements [`Backend`].
+//!
+//! | room | what lives there |
+//! |---|---|
+//! | [`Cache`] | the low-level API: Django's `cache.get`, `set`, `add`, `get_or_set`, … |
+//! | [`Caches`], [`Schemes`] | aliases, and which URL opens which backend |
+//! | [`Backend`], [`DynBackend`], [`Dummy`] | what backends implement, erased once, and the one that keeps nothing |
+//! | [`Key`], [`Entry`], [`Timeout`] | identity, value with expiry, how long |
+//! | [`Tag`], [`Stamp`], [`Fill`] | invalidation that can't lose against a fill in flight |
+//! | [`flight`] | coalescing in one process |
+//! | [`Clock`], [`ManualClock`] | the time |
+//! | [`wire`] | an entry as bytes, for stores outside the process |
+
+mod backend;
+mod cache;
+mod caches;
+mod clock;
+mod codec;
+mod dummy;
+mod entry;
+mod erased;
+mod error;
+pub mod flight;
+mod key;
+mod protocol;
+mod schemes;
+mod tag;
+mod timeout;
+mod url;
+pub mod wire;
+
+pub use backend::{Backend, Capabilities, Fetched, When};
+pub use cache::{Add, Cache, CacheBuilder, Get, GetOrSet, Has, Incr, Remove, Set, Touch, TryGetOrSet};
+pub use caches::Caches;
+pub use clock::{Clock, ManualClock, UnixMillis};
+pub use codec::Codec;
+pub use dummy::Dummy;
+pub use entry::{Entry, SharedValue, Value};
+pub use erased::DynBackend;
+pub use error::{Error, ErrorKind, FillError};
+pub use key::{Key, KeyBuilder, Space};
+pub use protocol::renew_space;
+pub use schemes::Schemes;
+pub use tag::{Fill, Nonce, Stamp, Tag};
+pub use timeout::Timeout;
+pub use url::CacheUrl;

@@ -1,0 +1,366 @@
+//! Operations on one key. Each is a builder that runs when it is awaited.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Cache;
+use crate::backend::{Backend, When};
+use crate::entry::{Entry, Value};
+use crate::error::{Error, ErrorKind};
+use crate::key::Key;
+use crate::tag::Tag;
+use crate::timeout::Timeout;
+
+type Running<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+impl Cache {
+    /// Reads a value. A stored null is a hit: `get::<Option<T>>` gives `Some(None)`. Bytes of another type are a miss and are
+    /// removed.
+    ///
+    /// # Errors
+    /// When awaited: what the backend gives, and [`Deadline`](ErrorKind::Deadline).
+    pub fn get<'a, T>(&'a self, key: &'a str) -> Get<'a, T> {
+        Get { cache: self, key, version: None, value: PhantomData }
+    }
+
+    /// Stores a value; a timeout of zero removes what was there.
+    ///
+    /// # Errors
+    /// When awaited: [`Encode`](ErrorKind::Encode) if it can't be serialised (nothing is stored), what the backend
+    /// gives, and [`Deadline`](ErrorKind::Deadline).
+    pub fn set<'a, T: Serialize>(&'a self, key: &'a str, value: T) -> Set<'a> {
+        self.set_bytes(key, self.inner.codec.encode(&value))
+    }
+
+    pub(super) fn set_bytes<'a>(&'a self, key: &'a str, value: Result<Bytes, Error>) -> Set<'a> {
+        self.set_value(key, value.map(Value::Bytes))
+    }
+
+    pub(super) fn set_value<'a>(&'a self, key: &'a str, value: Result<Value, Error>) -> Set<'a> {
+        Set { cache: self, key, version: None, timeout: Timeout::DEFAULT, tags: Vec::new(), value }
+    }
+
+    /// Stores a value if there is none under this key; true if it did.
+    ///
+    /// # Errors
+    /// When awaited: as [`set`](Self::set).
+    pub fn add<'a, T: Serialize>(&'a self, key: &'a str, value: T) -> Add<'a> {
+        Add(self.set(key, value))
+    }
+
+    /// Removes a value; true if there was one. A fill of the same key that is under way in this process is not
+    /// stored afterwards.
+    ///
+    /// # Errors
+    /// When awaited: what the backend gives, and [`Deadline`](ErrorKind::Deadline).
+    pub fn delete<'a>(&'a self, key: &'a str) -> Remove<'a> {
+        Remove { cache: self, key, version: None }
+    }
+
+    /// Gives a value another timeout, the cache's default if none is said; false if there is no value. Zero removes it.
+    ///
+    /// # Errors
+    /// When awaited: what the backend gives, and [`Deadline`](ErrorKind::Deadline).
+    pub fn touch<'a>(&'a self, key: &'a str) -> Touch<'a> {
+        Touch { cache: self, key, version: None, timeout: Timeout::DEFAULT }
+    }
+
+    /// Whether there is a value; true for a stored null.
+    ///
+    /// # Errors
+    /// When awaited: what the backend gives, and [`Deadline`](ErrorKind::Deadline).
+    pub fn has_key<'a>(&'a self, key: &'a str) -> Has<'a> {
+        Has { cache: self, key, version: None }
+    }
+
+    /// Adds to a stored integer and gives the sum; its expiry stays.
+    ///
+    /// # Errors
+    /// When awaited: [`NotFound`](ErrorKind::NotFound) if there is none (nothing is created), [`Value`](ErrorKind::Value) if it is not
+    /// an integer or would overflow, what the backend gives, and [`Deadline`](ErrorKind::Deadline).
+    pub fn incr<'a>(&'a self, key: &'a str, delta: i64) -> Incr<'a> {
+        Incr { cache: self, key, version: None, delta: Some(delta) }
+    }
+
+    /// Subtracts from a stored integer; as [`incr`](Self::incr).
+    ///
+    /// # Errors
+    /// When awaited: as [`incr`](Self::incr).
+    pub fn decr<'a>(&'a self, key: &'a str, delta: i64) -> Incr<'a> {
+        Incr { cache: self, key, version: None, delta: delta.checked_neg() }
+    }
+
+    /// Decodes a found entry; what can't be decoded is removed and counts as a miss.
+    pub(super) async fn decode<T: DeserializeOwned>(
+        &self,
+        key: &Key,
+        entry: &Entry,
+    ) -> Result<Option<T>, Error> {
+        let decoded = entry.value().to_bytes().and_then(|bytes| self.inner.codec.decode(&bytes));
+        match decoded {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => {
+                tracing::warn!(target: "larder::backend", cache = self.name(), %error, "a stored value could not be read; it is removed");
+                self.evict(key).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Stores encoded bytes under a stamp that was begun now.
+    async fn store(
+        &self,
+        key: &Key,
+        value: Value,
+        timeout: Timeout,
+        tags: &[Tag],
+        when: When,
+    ) -> Result<bool, Error> {
+        let timeout = timeout.or(self.inner.timeout);
+        if timeout.is_zero() {
+            // Nothing to store; `add` says whether it would have stored.
+            return match when {
+                When::Absent => Ok(self.lookup_one(key).await?.is_none()),
+                _ => self.evict(key).await.map(|_| true),
+            };
+        }
+        let fill = self.begin(tags).await?;
+        let expires = timeout.expires(self.inner.clock.now());
+        let Some(stamp) = self.seal(&fill, &[], expires).await? else {
+            // Invalidated between the two: as if it had been stored and invalidated.
+            return self.evict(key).await.map(|_| true);
+        };
+        if when == When::Absent && !self.inner.capabilities.verifies && self.lookup_one(key).await?.is_none()
+        {
+            // What stands there, if anything, is invalid: it must not win against an `add`.
+            self.evict(key).await?;
+        }
+        self.put(key, Entry::new(value, expires, stamp), when).await
+    }
+}
+
+/// What all operations share: the version, and running when awaited.
+macro_rules! operation {
+    ($name:ident, $output:ty, |$this:ident| $run:expr) => {
+        impl<'a> $name<'a> {
+            /// Another version than the cache's own.
+            pub fn version(mut self, version: u64) -> Self {
+                self.version = Some(version);
+                self
+            }
+        }
+
+        impl<'a> IntoFuture for $name<'a> {
+            type Output = Result<$output, Error>;
+            type IntoFuture = Running<'a, Self::Output>;
+
+            fn into_future(self) -> Self::IntoFuture {
+                let $this = self;
+                Box::pin($run)
+            }
+        }
+
+        impl fmt::Debug for $name<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+/// See [`Cache::get`].
+#[must_use = "nothing is read until it is awaited"]
+pub struct Get<'a, T> {
+    cache: &'a Cache,
+    key: &'a str,
+    version: Option<u64>,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T> Get<'_, T> {
+    /// Another version than the cache's own.
+    pub fn version(mut self, version: u64) -> Self {
+        self.version = Some(version);
+        self
+    }
+}
+
+impl<'a, T: DeserializeOwned + Send + 'a> IntoFuture for Get<'a, T> {
+    type Output = Result<Option<T>, Error>;
+    type IntoFuture = Running<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let key = self.cache.value_key(self.key, self.version);
+            match self.cache.lookup_one(&key).await? {
+                Some(entry) => self.cache.decode(&key, &entry).await,
+                None => Ok(None),
+            }
+        })
+    }
+}
+
+impl<T> fmt::Debug for Get<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Get").finish_non_exhaustive()
+    }
+}
+
+/// See [`Cache::set`].
+#[must_use = "nothing is stored until it is awaited"]
+pub struct Set<'a> {
+    cache: &'a Cache,
+    key: &'a str,
+    version: Option<u64>,
+    timeout: Timeout,
+    tags: Vec<Tag>,
+    value: Result<Value, Error>,
+}
+
+operation!(Set, (), |this| async move {
+    let value = this.value?;
+    let key = this.cache.value_key(this.key, this.version);
+    // Whoever is making the same value now began before this one was known.
+    this.cache.inner.flights.forget(&key);
+    this.cache.store(&key, value, this.timeout, &this.tags, When::Always).await.map(|_| ())
+});
+
+impl Set<'_> {
+    /// How long it lives.
+    pub fn timeout(mut self, timeout: impl Into<Timeout>) -> Self {
+        self.timeout = timeout.into();
+        self
+    }
+
+    /// Under which tags it is invalidated.
+    pub fn tags<T: Into<Tag>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
+        self.tags.extend(tags.into_iter().map(Into::into));
+        self
+    }
+}
+
+/// See [`Cache::add`].
+#[must_use = "nothing is stored until it is awaited"]
+#[derive(Debug)]
+pub struct Add<'a>(Set<'a>);
+
+impl Add<'_> {
+    /// How long it lives.
+    pub fn timeout(self, timeout: impl Into<Timeout>) -> Self {
+        Self(self.0.timeout(timeout))
+    }
+
+    /// Under which tags it is invalidated.
+    pub fn tags<T: Into<Tag>>(self, tags: impl IntoIterator<Item = T>) -> Self {
+        Self(self.0.tags(tags))
+    }
+
+    /// Another version than the cache's own.
+    pub fn version(self, version: u64) -> Self {
+        Self(self.0.version(version))
+    }
+}
+
+impl<'a> IntoFuture for Add<'a> {
+    type Output = Result<bool, Error>;
+    type IntoFuture = Running<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let this = self.0;
+        Box::pin(async move {
+            let value = this.value?;
+            let key = this.cache.value_key(this.key, this.version);
+            this.cache.store(&key, value, this.timeout, &this.tags, When::Absent).await
+        })
+    }
+}
+
+/// See [`Cache::delete`].
+#[must_use = "nothing is removed until it is awaited"]
+pub struct Remove<'a> {
+    cache: &'a Cache,
+    key: &'a str,
+    version: Option<u64>,
+}
+
+operation!(Remove, bool, |this| async move {
+    let key = this.cache.value_key(this.key, this.version);
+    this.cache.inner.flights.forget(&key);
+    this.cache.evict(&key).await
+});
+
+/// See [`Cache::touch`].
+#[must_use = "nothing happens until it is awaited"]
+pub struct Touch<'a> {
+    cache: &'a Cache,
+    key: &'a str,
+    version: Option<u64>,
+    timeout: Timeout,
+}
+
+operation!(Touch, bool, |this| async move {
+    let cache = this.cache;
+    let key = cache.value_key(this.key, this.version);
+    let timeout = this.timeout.or(cache.inner.timeout);
+    if cache.lookup_one(&key).await?.is_none() {
+        return Ok(false);
+    }
+    if timeout.is_zero() {
+        return cache.evict(&key).await;
+    }
+    let now = cache.inner.clock.now();
+    cache.within(cache.inner.backend.touch(&key, timeout.expires(now), now)).await
+});
+
+impl Touch<'_> {
+    /// How long it lives from now on.
+    pub fn timeout(mut self, timeout: impl Into<Timeout>) -> Self {
+        self.timeout = timeout.into();
+        self
+    }
+}
+
+/// See [`Cache::has_key`].
+#[must_use = "nothing is read until it is awaited"]
+pub struct Has<'a> {
+    cache: &'a Cache,
+    key: &'a str,
+    version: Option<u64>,
+}
+
+operation!(Has, bool, |this| async move {
+    let key = this.cache.value_key(this.key, this.version);
+    Ok(this.cache.lookup_one(&key).await?.is_some())
+});
+
+/// See [`Cache::incr`].
+#[must_use = "nothing is counted until it is awaited"]
+pub struct Incr<'a> {
+    cache: &'a Cache,
+    key: &'a str,
+    version: Option<u64>,
+    delta: Option<i64>,
+}
+
+operation!(Incr, i64, |this| async move {
+    let cache = this.cache;
+    let delta = this
+        .delta
+        .ok_or_else(|| Error::new(ErrorKind::Value, "this many can't be subtracted from an i64"))?;
+    let key = cache.value_key(this.key, this.version);
+    // Only a valid value is counted on: an invalidated one is absent.
+    let found = cache.capabilities().verifies || cache.lookup_one(&key).await?.is_some();
+    let sum = match found {
+        true => cache.within(cache.inner.backend.incr(&key, delta, cache.inner.clock.now())).await?,
+        false => None,
+    };
+    sum.ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, "there is no value under this key to count on; set it first")
+    })
+});

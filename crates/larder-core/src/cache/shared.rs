@@ -1,0 +1,76 @@
+//! Values that stay decoded in memory.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Cache, Set};
+use crate::codec::Codec;
+use crate::entry::{SharedValue, Value};
+use crate::error::Error;
+
+impl Cache {
+    /// Stores a value that memory keeps as it is, without serialising it; other backends encode it. Its weight in memory is
+    /// taken as that of its encoding, so it is encoded once to be weighed.
+    ///
+    /// # Errors
+    /// When awaited: as [`set`](Self::set).
+    pub fn set_shared<'a, T>(&'a self, key: &'a str, value: Arc<T>) -> Set<'a>
+    where
+        T: Serialize + Send + Sync + 'static,
+    {
+        let codec = self.inner.codec;
+        let value = codec.encode(&*value).map(|encoded| {
+            Value::Shared(Arc::new(Kept { value, weight: encoded.len() + size_of::<T>(), codec }))
+        });
+        self.set_value(key, value)
+    }
+
+    /// Reads a value without decoding it where it is kept in memory.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn get_shared<T>(&self, key: &str) -> Result<Option<Arc<T>>, Error>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        let key = self.value_key(key, None);
+        let Some(entry) = self.lookup_one(&key).await? else { return Ok(None) };
+        if let Value::Shared(value) = entry.value() {
+            if let Ok(kept) = Arc::clone(value).into_any().downcast::<Kept<T>>() {
+                return Ok(Some(Arc::clone(&kept.value)));
+            }
+        }
+        Ok(self.decode(&key, &entry).await?.map(Arc::new))
+    }
+}
+
+struct Kept<T> {
+    value: Arc<T>,
+    weight: usize,
+    codec: Codec,
+}
+
+impl<T> fmt::Debug for Kept<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kept").field("weight", &self.weight).finish_non_exhaustive()
+    }
+}
+
+impl<T: Serialize + Send + Sync + 'static> SharedValue for Kept<T> {
+    fn encode(&self) -> Result<Bytes, Error> {
+        self.codec.encode(&*self.value)
+    }
+
+    fn weight(&self) -> usize {
+        self.weight
+    }
+
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
+}

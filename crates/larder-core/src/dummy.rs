@@ -1,0 +1,66 @@
+//! The backend that stores nothing, for development and tests. Django: `DummyCache`.
+
+use crate::backend::{Backend, Capabilities, Fetched, When};
+use crate::clock::UnixMillis;
+use crate::entry::Entry;
+use crate::error::Error;
+use crate::key::{Key, Space};
+use crate::tag::{Fill, Nonce, Stamp, Tag};
+
+/// Takes everything and keeps nothing: `add` and `set` say yes, reads miss, `touch` and `remove` say no.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Dummy;
+
+impl Backend for Dummy {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new("dummy").in_process().verifying().storing_nothing()
+    }
+
+    async fn get(&self, _: &Key, _: UnixMillis) -> Result<Option<Entry>, Error> {
+        Ok(None)
+    }
+
+    async fn set(&self, _: &Key, _: Entry, when: When, _: UnixMillis) -> Result<bool, Error> {
+        Ok(when != When::Present)
+    }
+
+    async fn remove(&self, _: &Key, _: UnixMillis) -> Result<bool, Error> {
+        Ok(false)
+    }
+
+    async fn clear(&self, _: &Space, _: UnixMillis) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn get_now(&self, _: &Key, _: UnixMillis) -> Option<Option<Entry>> {
+        Some(None)
+    }
+
+    async fn fetch(&self, _: &Space, keys: &[Key], tags: &[Tag], _: UnixMillis) -> Result<Fetched, Error> {
+        Ok(Fetched { entries: vec![None; keys.len()], space: None, tags: vec![None; tags.len()] })
+    }
+
+    async fn incr(&self, _: &Key, _: i64, _: UnixMillis) -> Result<Option<i64>, Error> {
+        Ok(None)
+    }
+
+    fn begin_now(&self, _: &Space, _: &[Tag]) -> Option<Fill> {
+        let nothing = Nonce::from_u128(0);
+        Some(Fill::new(nothing, nothing))
+    }
+
+    async fn seal(
+        &self,
+        _: &Space,
+        fill: &Fill,
+        _: &[Tag],
+        _: Option<UnixMillis>,
+        _: UnixMillis,
+    ) -> Result<Option<Stamp>, Error> {
+        Ok(Some(fill.stamp([])))
+    }
+
+    async fn invalidate(&self, _: &Space, _: &[Tag], _: UnixMillis) -> Result<(), Error> {
+        Ok(())
+    }
+}

@@ -1,0 +1,137 @@
+//! What a backend stores under a key.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+
+use crate::clock::UnixMillis;
+use crate::error::Error;
+use crate::tag::Stamp;
+
+/// A decoded value that can be encoded on demand, so that a store in the same process never serialises it.
+pub trait SharedValue: Any + Send + Sync + fmt::Debug {
+    /// The value as bytes, for stores that need them.
+    ///
+    /// # Errors
+    /// [`Encode`](crate::ErrorKind::Encode) if it can't be serialised.
+    fn encode(&self) -> Result<Bytes, Error>;
+
+    /// How many bytes of memory it keeps alive, about.
+    fn weight(&self) -> usize;
+
+    /// For getting the concrete type back: `fn into_any(self: Arc<Self>) -> … { self }`.
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
+}
+
+/// The value of an entry.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// Encoded bytes.
+    Bytes(Bytes),
+    /// A decoded value of this process.
+    Shared(Arc<dyn SharedValue>),
+}
+
+impl Value {
+    /// The bytes; a shared value is encoded.
+    ///
+    /// # Errors
+    /// [`Encode`](crate::ErrorKind::Encode) if it can't be serialised.
+    pub fn to_bytes(&self) -> Result<Bytes, Error> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes.clone()),
+            Self::Shared(value) => value.encode(),
+        }
+    }
+}
+
+/// One stored value with its expiry and its stamp. Cloning is cheap.
+///
+/// The expiry here is the only one: a backend may also use its server's, but what this says decides.
+#[derive(Clone)]
+pub struct Entry(Arc<Inner>);
+
+struct Inner {
+    value: Value,
+    expires: Option<UnixMillis>,
+    stamp: Stamp,
+    mark: AtomicU64,
+}
+
+impl Entry {
+    /// An entry; `expires` is `None` for ever.
+    pub fn new(value: Value, expires: Option<UnixMillis>, stamp: Stamp) -> Self {
+        Self(Arc::new(Inner { value, expires, stamp, mark: AtomicU64::new(0) }))
+    }
+
+    /// The value.
+    pub fn value(&self) -> &Value {
+        &self.0.value
+    }
+
+    /// When it expires; `None`: never.
+    pub fn expires(&self) -> Option<UnixMillis> {
+        self.0.expires
+    }
+
+    /// Whether it is gone at `now`: the instant of expiry itself is already too late.
+    pub fn is_expired(&self, now: UnixMillis) -> bool {
+        self.0.expires.is_some_and(|at| at <= now)
+    }
+
+    /// What it proves its validity with.
+    pub fn stamp(&self) -> &Stamp {
+        &self.0.stamp
+    }
+
+    /// The same value and stamp with another expiry.
+    #[must_use]
+    pub fn with_expiry(&self, expires: Option<UnixMillis>) -> Self {
+        Self::new(self.0.value.clone(), expires, self.0.stamp.clone())
+    }
+
+    /// The same expiry and stamp with another value.
+    #[must_use]
+    pub fn with_value(&self, value: Value) -> Self {
+        Self::new(value, self.0.expires, self.0.stamp.clone())
+    }
+
+    /// How many bytes it keeps alive, about: value, tags and what surrounds them.
+    pub fn weight(&self) -> usize {
+        let value = match &self.0.value {
+            Value::Bytes(bytes) => bytes.len(),
+            Value::Shared(value) => value.weight(),
+        };
+        let tags: usize = self.0.stamp.tags.iter().map(|(t, _)| t.as_str().len() + 48).sum();
+        value + tags + size_of::<Inner>() + 16
+    }
+
+    /// A number that a backend in this process may note on the entry (when it was last found valid, say). It starts at 0 and
+    /// is never stored.
+    pub fn mark(&self) -> u64 {
+        self.0.mark.load(Ordering::Acquire)
+    }
+
+    /// Notes such a number.
+    pub fn set_mark(&self, mark: u64) {
+        self.0.mark.store(mark, Ordering::Release);
+    }
+
+    /// Whether both are one and the same stored entry.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("weight", &self.weight())
+            .field("expires", &self.0.expires)
+            .field("tags", &self.0.stamp.tags.len())
+            .finish()
+    }
+}

@@ -1,0 +1,317 @@
+//! Coalescing in one process: many ask for the same thing, one makes it.
+//!
+//! The first to [`join`](Flights::join) a key leads; the rest wait. A leader [publishes](Leader::publish) what it
+//! made; a leader that is dropped before (panic, cancellation, error) releases its waiters as
+//! [abandoned](Outcome::Abandoned), and they join again, so nobody hangs on a leader that is gone. A request joins a
+//! flight only if the fence it read is the flight's: what was invalidated since the flight began is never handed to
+//! somebody who asked later.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::key::Key;
+use crate::tag::Nonce;
+
+const SHARDS: usize = 16;
+
+/// The flights of one kind, by key.
+pub struct Flights<V> {
+    shared: Arc<Shared<V>>,
+}
+
+struct Shared<V> {
+    shards: [Mutex<HashMap<Key, Arc<Flight<V>>>>; SHARDS],
+    hasher: RandomState,
+}
+
+struct Flight<V> {
+    fence: Nonce,
+    state: watch::Sender<State<V>>,
+    waiters: AtomicUsize,
+}
+
+#[derive(Clone)]
+enum State<V> {
+    Flying,
+    Published(V),
+    Abandoned,
+}
+
+/// What [`Flights::join`] makes of a caller.
+#[derive(Debug)]
+pub enum Joined<V> {
+    /// Nobody else is at it: make the value and publish it.
+    Lead(Leader<V>),
+    /// Somebody is at it: wait.
+    Wait(Waiter<V>),
+    /// More than the limit wait already: go alone, and store nothing.
+    Full,
+}
+
+/// What a waiter got.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome<V> {
+    /// What the leader published.
+    Value(V),
+    /// The leader is gone; join again.
+    Abandoned,
+}
+
+impl<V: Clone + Send + Sync + 'static> Flights<V> {
+    /// No flights.
+    pub fn new() -> Self {
+        let shards = std::array::from_fn(|_| Mutex::new(HashMap::new()));
+        Self { shared: Arc::new(Shared { shards, hasher: RandomState::new() }) }
+    }
+
+    /// Leads or waits. `limit` is how many may wait on one flight.
+    pub fn join(&self, key: &Key, fence: Nonce, limit: usize) -> Joined<V> {
+        let mut shard = self.shared.shard(key).lock();
+        match shard.entry(key.clone()) {
+            Slot::Occupied(mut slot) => {
+                let flight = slot.get();
+                if flight.fence == fence {
+                    return wait(flight, limit);
+                }
+                // Begun before an invalidation that this caller knows of. It lands for those who joined it before; newcomers
+                // get a new one.
+                let flight = Arc::new(Flight::new(fence));
+                slot.insert(Arc::clone(&flight));
+                Joined::Lead(self.leader(key, flight))
+            }
+            Slot::Vacant(slot) => {
+                let flight = Arc::new(Flight::new(fence));
+                slot.insert(Arc::clone(&flight));
+                Joined::Lead(self.leader(key, flight))
+            }
+        }
+    }
+
+    /// Waits on a flight if there is one; never leads.
+    pub fn follow(&self, key: &Key, fence: Nonce, limit: usize) -> Option<Joined<V>> {
+        let shard = self.shared.shard(key).lock();
+        shard.get(key).filter(|flight| flight.fence == fence).map(|flight| wait(flight, limit))
+    }
+
+    /// Takes a flight out of the way: its leader will find that it is no longer [open](Leader::is_open).
+    pub fn forget(&self, key: &Key) {
+        self.shared.shard(key).lock().remove(key);
+    }
+
+    /// How many flights are under way.
+    pub fn len(&self) -> usize {
+        self.shared.shards.iter().map(|s| s.lock().len()).sum()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn leader(&self, key: &Key, flight: Arc<Flight<V>>) -> Leader<V> {
+        Leader { shared: Arc::clone(&self.shared), key: key.clone(), flight }
+    }
+}
+
+fn wait<V: Clone>(flight: &Arc<Flight<V>>, limit: usize) -> Joined<V> {
+    if flight.waiters.fetch_add(1, Ordering::Relaxed) >= limit {
+        flight.waiters.fetch_sub(1, Ordering::Relaxed);
+        return Joined::Full;
+    }
+    Joined::Wait(Waiter { state: flight.state.subscribe(), flight: Arc::clone(flight) })
+}
+
+impl<V> Shared<V> {
+    fn shard(&self, key: &Key) -> &Mutex<HashMap<Key, Arc<Flight<V>>>> {
+        let hash = self.hasher.hash_one(key);
+        &self.shards[hash as usize % SHARDS]
+    }
+}
+
+impl<V> Flight<V> {
+    fn new(fence: Nonce) -> Self {
+        Self { fence, state: watch::Sender::new(State::Flying), waiters: AtomicUsize::new(0) }
+    }
+}
+
+impl<V: Clone + Send + Sync + 'static> Default for Flights<V> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<V> Clone for Flights<V> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<V> fmt::Debug for Flights<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flights").finish_non_exhaustive()
+    }
+}
+
+/// The one who makes the value. The flight is open to newcomers until this is dropped.
+pub struct Leader<V> {
+    shared: Arc<Shared<V>>,
+    key: Key,
+    flight: Arc<Flight<V>>,
+}
+
+impl<V> Leader<V> {
+    /// Hands the value to all who wait and to all who join while the flight is open.
+    pub fn publish(&self, value: V) {
+        self.flight.state.send_replace(State::Published(value));
+    }
+
+    /// How many have joined to wait and not gone again.
+    pub fn waiters(&self) -> usize {
+        self.flight.waiters.load(Ordering::Relaxed)
+    }
+
+    /// Whether newcomers still join; not if the flight was [forgotten](Flights::forget) or overtaken, and then what it
+    /// makes must not be stored.
+    pub fn is_open(&self) -> bool {
+        self.shared.shard(&self.key).lock().get(&self.key).is_some_and(|f| Arc::ptr_eq(f, &self.flight))
+    }
+
+    /// Closes the flight to newcomers, who lead a new one. Those who wait go on waiting.
+    pub fn close(&self) {
+        let mut shard = self.shared.shard(&self.key).lock();
+        if shard.get(&self.key).is_some_and(|f| Arc::ptr_eq(f, &self.flight)) {
+            shard.remove(&self.key);
+        }
+    }
+}
+
+impl<V> Drop for Leader<V> {
+    fn drop(&mut self) {
+        self.close();
+        self.flight.state.send_if_modified(|state| {
+            let flying = matches!(state, State::Flying);
+            if flying {
+                *state = State::Abandoned;
+            }
+            flying
+        });
+    }
+}
+
+impl<V> fmt::Debug for Leader<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Leader").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// Somebody who waits for the leader.
+pub struct Waiter<V> {
+    state: watch::Receiver<State<V>>,
+    flight: Arc<Flight<V>>,
+}
+
+impl<V: Clone> Waiter<V> {
+    /// What the leader made.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point, and called again.
+    pub async fn wait(&mut self) -> Outcome<V> {
+        match self.state.wait_for(|state| !matches!(state, State::Flying)).await.as_deref() {
+            Ok(State::Published(value)) => Outcome::Value(value.clone()),
+            // The sender can't be gone while `flight` is held.
+            Ok(State::Abandoned | State::Flying) | Err(_) => Outcome::Abandoned,
+        }
+    }
+}
+
+impl<V> Drop for Waiter<V> {
+    fn drop(&mut self) {
+        self.flight.waiters.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl<V> fmt::Debug for Waiter<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiter").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Space;
+
+    fn key() -> Key {
+        Key::value(&Space::default(), 1, "k")
+    }
+
+    fn lead(flights: &Flights<u8>, fence: Nonce) -> Leader<u8> {
+        match flights.join(&key(), fence, 10) {
+            Joined::Lead(leader) => leader,
+            other => panic!("expected to lead, got {other:?}"),
+        }
+    }
+
+    fn follow(flights: &Flights<u8>, fence: Nonce) -> Waiter<u8> {
+        match flights.join(&key(), fence, 10) {
+            Joined::Wait(waiter) => waiter,
+            other => panic!("expected to wait, got {other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn waiters_get_what_the_leader_publishes_and_late_ones_too() {
+        let (flights, fence) = (Flights::new(), Nonce::fresh());
+        let leader = lead(&flights, fence);
+        let mut early = follow(&flights, fence);
+        leader.publish(7);
+        let mut late = follow(&flights, fence);
+        assert_eq!(early.wait().await, Outcome::Value(7));
+        assert_eq!(late.wait().await, Outcome::Value(7));
+        drop(leader);
+        assert!(flights.is_empty());
+        drop(lead(&flights, fence));
+    }
+
+    #[tokio::test]
+    async fn a_leader_that_goes_away_releases_its_waiters_and_the_next_one_leads() {
+        let (flights, fence) = (Flights::new(), Nonce::fresh());
+        let leader = lead(&flights, fence);
+        let mut waiter = follow(&flights, fence);
+        drop(leader);
+        assert_eq!(waiter.wait().await, Outcome::Abandoned);
+        drop(lead(&flights, fence));
+    }
+
+    #[tokio::test]
+    async fn nobody_joins_a_flight_that_began_before_an_invalidation_it_knows_of() {
+        let (flights, before, after) = (Flights::new(), Nonce::fresh(), Nonce::fresh());
+        let old = lead(&flights, before);
+        let mut early = follow(&flights, before);
+        let new = lead(&flights, after);
+        old.publish(1);
+        drop(old);
+        let mut late = follow(&flights, after);
+        new.publish(2);
+        assert_eq!((early.wait().await, late.wait().await), (Outcome::Value(1), Outcome::Value(2)));
+    }
+
+    #[test]
+    fn more_than_the_limit_do_not_wait_and_who_leaves_makes_room() {
+        let (flights, fence) = (Flights::<u8>::new(), Nonce::fresh());
+        let leader = lead(&flights, fence);
+        let waiter = flights.join(&key(), fence, 1);
+        assert!(matches!(waiter, Joined::Wait(_)));
+        assert!(matches!(flights.join(&key(), fence, 1), Joined::Full));
+        drop(waiter);
+        assert!(matches!(flights.join(&key(), fence, 1), Joined::Wait(_)));
+        assert_eq!(leader.waiters(), 0);
+    }
+}

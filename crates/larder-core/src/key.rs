@@ -1,0 +1,216 @@
+//! Keys: what identifies an entry, and how it is called in a store.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::error::Error;
+
+/// A namespace: everything under one key prefix. `clear` and tags stay within it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Space(Arc<str>);
+
+impl Space {
+    /// The namespace of `prefix`; empty is Django's default.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) if the prefix is longer than 100 bytes or has a colon, white space or a control
+    /// character: with a colon, the namespaces `a` and `a:1` would run into each other, and clearing one would
+    /// clear a part of the other.
+    pub fn new(prefix: &str) -> Result<Self, Error> {
+        if prefix.len() > 100 {
+            return Err(Error::config(format!(
+                "the key prefix is {} bytes long; 100 is the most",
+                prefix.len()
+            )));
+        }
+        if let Some(bad) = prefix.chars().find(|c| *c == ':' || c.is_whitespace() || c.is_control()) {
+            return Err(Error::config(format!(
+                "the key prefix {prefix:?} has {bad:?} in it; use letters, digits, '.', '-' or '_'"
+            )));
+        }
+        Ok(Self(prefix.into()))
+    }
+
+    /// The prefix, as it stands at the front of every key.
+    pub fn prefix(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Space {
+    fn default() -> Self {
+        Self("".into())
+    }
+}
+
+impl fmt::Debug for Space {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Space({:?})", &self.0)
+    }
+}
+
+/// The identity of an entry: `prefix:version:key`, as in Django, for values; for pages and other long identities
+/// the same front and a length-prefixed list of parts, of which a store sees a collision-resistant hash.
+///
+/// Two keys are equal only if their whole identities are. A backend that keeps keys in memory compares
+/// [`identity`](Self::identity); one that talks to a server uses [`name`](Self::name), and what it reads back
+/// carries the identity again, so that a hash alone never decides.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Key {
+    identity: SmallVec<[u8; 192]>,
+    /// Where the part begins that is hashed in [`name`](Self::name); the end of `identity` if nothing is.
+    hashed_from: usize,
+}
+
+impl Key {
+    /// The key of a value: `prefix:version:key`.
+    pub fn value(space: &Space, version: u64, key: &str) -> Self {
+        let mut identity = front(space, version);
+        identity.extend_from_slice(key.as_bytes());
+        Self { hashed_from: identity.len(), identity }
+    }
+
+    /// Begins the key of something with a long identity; see [`KeyBuilder`].
+    pub fn builder(space: &Space, version: u64, kind: &'static str) -> KeyBuilder {
+        let mut identity = front(space, version);
+        identity.extend_from_slice(kind.as_bytes());
+        identity.push(b'.');
+        KeyBuilder { hashed_from: identity.len(), identity }
+    }
+
+    /// A record of the namespace itself (tags, fence): `prefix:kind:name`. `kind` is not a number, so it is never
+    /// anybody's version.
+    pub(crate) fn record(space: &Space, kind: &str, name: &str) -> Self {
+        let mut identity = SmallVec::new();
+        identity.extend_from_slice(space.prefix().as_bytes());
+        identity.push(b':');
+        identity.extend_from_slice(kind.as_bytes());
+        identity.push(b':');
+        let hashed_from = identity.len();
+        identity.extend_from_slice(name.as_bytes());
+        let short = name.len() <= 100 && name.bytes().all(|b| b > b' ' && b != 0x7f);
+        Self { hashed_from: if short { identity.len() } else { hashed_from }, identity }
+    }
+
+    /// Everything that makes this key this key.
+    pub fn identity(&self) -> &[u8] {
+        &self.identity
+    }
+
+    /// What the entry is called in a store: printable for values, with a 160-bit BLAKE3 hash for long identities.
+    pub fn name(&self) -> Cow<'_, str> {
+        let (front, rest) = self.identity.split_at(self.hashed_from);
+        let front = String::from_utf8_lossy(front);
+        if rest.is_empty() {
+            return front;
+        }
+        let hash = blake3::hash(&self.identity).to_hex();
+        Cow::Owned(format!("{front}{}", &hash[..40]))
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({})", self.name())
+    }
+}
+
+/// Builds a key out of parts that can't run into each other: each is written with its length.
+#[derive(Clone, Debug)]
+pub struct KeyBuilder {
+    identity: SmallVec<[u8; 192]>,
+    hashed_from: usize,
+}
+
+impl KeyBuilder {
+    /// Adds a part.
+    pub fn part(&mut self, bytes: &[u8]) -> &mut Self {
+        // A length below 255 is one byte, else 255 and eight more: unambiguous, and short for what is usual.
+        match u8::try_from(bytes.len()) {
+            Ok(short) if short < u8::MAX => self.identity.push(short),
+            _ => {
+                self.identity.push(u8::MAX);
+                self.identity.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+            }
+        }
+        self.identity.extend_from_slice(bytes);
+        self
+    }
+
+    /// Adds a byte that separates groups of parts or stands for a small number.
+    pub fn mark(&mut self, byte: u8) -> &mut Self {
+        self.identity.push(byte);
+        self
+    }
+
+    /// The key as it is now; the builder may go on.
+    pub fn key(&self) -> Key {
+        Key { identity: self.identity.clone(), hashed_from: self.hashed_from }
+    }
+
+    /// The finished key.
+    pub fn build(self) -> Key {
+        Key { identity: self.identity, hashed_from: self.hashed_from }
+    }
+}
+
+fn front(space: &Space, version: u64) -> SmallVec<[u8; 192]> {
+    let mut identity = SmallVec::new();
+    identity.extend_from_slice(space.prefix().as_bytes());
+    identity.push(b':');
+    if version == 1 {
+        identity.push(b'1');
+    } else {
+        identity.extend_from_slice(version.to_string().as_bytes());
+    }
+    identity.push(b':');
+    identity
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_value_is_called_as_in_django() {
+        let key = Key::value(&Space::default(), 1, "httpbin_result");
+        assert_eq!(key.name(), ":1:httpbin_result");
+        let key = Key::value(&Space::new("shop").unwrap(), 7, "a b");
+        assert_eq!(key.name(), "shop:7:a b");
+    }
+
+    #[test]
+    fn a_long_identity_is_called_by_its_hash() {
+        let mut b = Key::builder(&Space::new("shop").unwrap(), 1, "page");
+        b.part(b"GET").part(&[b'x'; 4000]);
+        let key = b.build();
+        assert!(key.name().starts_with("shop:1:page."), "{key:?}");
+        assert_eq!(key.name().len(), "shop:1:page.".len() + 40);
+    }
+
+    #[test]
+    fn a_prefix_that_would_run_into_another_namespace_is_refused_with_its_remedy() {
+        for bad in ["a:1", "a b", "a\n", &"x".repeat(101)] {
+            let e = Space::new(bad).unwrap_err();
+            assert_eq!(e.kind(), crate::ErrorKind::Config, "{bad:?}: {e}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn parts_never_run_into_each_other(a in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..300), 0..4),
+                                           b in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..300), 0..4)) {
+            let space = Space::default();
+            let key = |parts: &Vec<Vec<u8>>| {
+                let mut k = Key::builder(&space, 1, "t");
+                for p in parts { k.part(p); }
+                k.build()
+            };
+            prop_assert_eq!(key(&a) == key(&b), a == b);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Tags and fence as ordinary records: what [`Backend`]'s provided methods do.
+//!
+//! Records live in the store beside the entries: `prefix:space:` and `prefix:fence:` (one nonce each) and
+//! `prefix:tag:<name>`. A missing record makes every entry that captured it invalid, so a store that evicts them loses
+//! hits, never correctness. The order of the steps is what makes it right; it is the design's invalidation model
+//! to the letter, except that the fence is a fresh nonce each time instead of a counter: it is only ever compared for
+//! equality.
+
+use bytes::Bytes;
+
+use crate::backend::{Backend, Fetched, When};
+use crate::clock::UnixMillis;
+use crate::entry::{Entry, Value};
+use crate::error::Error;
+use crate::key::{Key, Space};
+use crate::tag::{Fill, Nonce, Stamp, Tag};
+
+/// A tag record lives at least this long, so that a burst of short entries does not recreate it each time.
+const TAG_RECORD_MILLIS: u64 = 3_600_000;
+
+fn space_key(space: &Space) -> Key {
+    Key::record(space, "space", "")
+}
+
+fn fence_key(space: &Space) -> Key {
+    Key::record(space, "fence", "")
+}
+
+fn tag_key(space: &Space, tag: &Tag) -> Key {
+    Key::record(space, "tag", tag.as_str())
+}
+
+fn record(nonce: Nonce, expires: Option<UnixMillis>) -> Entry {
+    let text = format!("{:032x}", nonce.as_u128());
+    Entry::new(Value::Bytes(text.into()), expires, Stamp::untagged(nonce))
+}
+
+fn nonce_of(entry: &Entry) -> Option<Nonce> {
+    let Value::Bytes(bytes) = entry.value() else { return None };
+    parse(bytes)
+}
+
+fn parse(bytes: &Bytes) -> Option<Nonce> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    u128::from_str_radix(text, 16).ok().map(Nonce::from_u128)
+}
+
+/// The record's nonce; created if it was not there. Whoever adds first decides.
+async fn nonce_or_create<B: Backend + ?Sized>(
+    backend: &B,
+    key: &Key,
+    found: Option<&Entry>,
+    expires: Option<UnixMillis>,
+    now: UnixMillis,
+) -> Result<Nonce, Error> {
+    if let Some(nonce) = found.and_then(nonce_of) {
+        return Ok(nonce);
+    }
+    let fresh = Nonce::fresh();
+    if backend.set(key, record(fresh, expires), When::Absent, now).await? {
+        return Ok(fresh);
+    }
+    match backend.get(key, now).await?.as_ref().and_then(nonce_of) {
+        Some(nonce) => Ok(nonce),
+        // It went again, or holds something that is not a nonce: our own, written over it, is as good as any.
+        None => backend.set(key, record(fresh, expires), When::Always, now).await.map(|_| fresh),
+    }
+}
+
+pub(crate) async fn fetch<B: Backend + ?Sized>(
+    backend: &B,
+    space: &Space,
+    keys: &[Key],
+    tags: &[Tag],
+    now: UnixMillis,
+) -> Result<Fetched, Error> {
+    let mut all = Vec::with_capacity(keys.len() + tags.len() + 1);
+    all.extend_from_slice(keys);
+    all.push(space_key(space));
+    all.extend(tags.iter().map(|tag| tag_key(space, tag)));
+    let mut entries = backend.get_many(&all, now).await?;
+    let nonces: Vec<_> = entries.drain(keys.len()..).map(|e| e.as_ref().and_then(nonce_of)).collect();
+    Ok(Fetched { entries, space: nonces[0], tags: nonces[1..].to_vec() })
+}
+
+pub(crate) async fn begin<B: Backend + ?Sized>(
+    backend: &B,
+    space: &Space,
+    tags: &[Tag],
+    now: UnixMillis,
+) -> Result<Fill, Error> {
+    let mut keys = vec![space_key(space), fence_key(space)];
+    keys.extend(tags.iter().map(|tag| tag_key(space, tag)));
+    let found = backend.get_many(&keys, now).await?;
+    let space_nonce = nonce_or_create(backend, &keys[0], found[0].as_ref(), None, now).await?;
+    let fence = nonce_or_create(backend, &keys[1], found[1].as_ref(), None, now).await?;
+    let mut fill = Fill::new(space_nonce, fence);
+    for ((tag, key), entry) in tags.iter().zip(&keys[2..]).zip(&found[2..]) {
+        let expires = Some(now.saturating_add(TAG_RECORD_MILLIS));
+        fill.capture(tag.clone(), nonce_or_create(backend, key, entry.as_ref(), expires, now).await?);
+    }
+    Ok(fill)
+}
+
+pub(crate) async fn seal<B: Backend + ?Sized>(
+    backend: &B,
+    space: &Space,
+    fill: &Fill,
+    late: &[Tag],
+    until: Option<UnixMillis>,
+    now: UnixMillis,
+) -> Result<Option<Stamp>, Error> {
+    let missing = fill.missing(late);
+    let expires = until.map(|at| at.max(now.saturating_add(TAG_RECORD_MILLIS)));
+    let tags: Vec<&Tag> = fill.captured().iter().map(|(t, _)| t).chain(&missing).collect();
+    if tags.is_empty() {
+        return Ok(Some(fill.stamp([])));
+    }
+    let keys: Vec<Key> = tags.iter().map(|tag| tag_key(space, tag)).collect();
+    let found = backend.get_many(&keys, now).await?;
+    let mut pairs = Vec::with_capacity(missing.len());
+    for (i, (tag, key)) in tags.iter().zip(&keys).enumerate() {
+        let captured = fill.captured().get(i).map(|(_, nonce)| *nonce);
+        match (captured, &found[i]) {
+            // Renewed or lost since the fill began: the entry would be invalid from its first moment.
+            (Some(nonce), entry) if entry.as_ref().and_then(nonce_of) != Some(nonce) => return Ok(None),
+            (None, entry) => {
+                let nonce = nonce_or_create(backend, key, entry.as_ref(), expires, now).await?;
+                pairs.push(((*tag).clone(), nonce));
+            }
+            _ => {}
+        }
+        if found[i].as_ref().is_some_and(|e| outlived(e.expires(), expires)) {
+            backend.touch(key, expires, now).await?;
+        }
+    }
+    // After the captures, never before: an invalidation renews the fence first and the nonces second, so whatever
+    // nonce we captured too early is betrayed by the fence we read now.
+    if !missing.is_empty() {
+        let fence = backend.get(&fence_key(space), now).await?;
+        if fence.as_ref().and_then(nonce_of) != Some(fill.fence()) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(fill.stamp(pairs)))
+}
+
+/// Whether a record that expires at `record` dies before one that expires at `entry`.
+fn outlived(record: Option<UnixMillis>, entry: Option<UnixMillis>) -> bool {
+    match (record, entry) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(record), Some(entry)) => record < entry,
+    }
+}
+
+pub(crate) async fn is_current<B: Backend + ?Sized>(
+    backend: &B,
+    space: &Space,
+    stamp: &Stamp,
+    now: UnixMillis,
+) -> Result<bool, Error> {
+    let tags: Vec<Tag> = stamp.tags.iter().map(|(tag, _)| tag.clone()).collect();
+    let fetched = backend.fetch(space, &[], &tags, now).await?;
+    let wanted = stamp.tags.iter().map(|(_, nonce)| Some(*nonce));
+    Ok(fetched.space == Some(stamp.space) && fetched.tags.iter().copied().eq(wanted))
+}
+
+pub(crate) async fn invalidate<B: Backend + ?Sized>(
+    backend: &B,
+    space: &Space,
+    tags: &[Tag],
+    now: UnixMillis,
+) -> Result<(), Error> {
+    backend.set(&fence_key(space), record(Nonce::fresh(), None), When::Always, now).await?;
+    for tag in tags.iter().filter(|t| !t.as_str().is_empty()) {
+        let expires = Some(now.saturating_add(TAG_RECORD_MILLIS));
+        backend.set(&tag_key(space, tag), record(Nonce::fresh(), expires), When::Always, now).await?;
+    }
+    Ok(())
+}
+
+/// Renews the namespace's nonce and fence: every entry of it is invalid from now on, whether or not it is swept.
+///
+/// For [`Backend::clear`]: call it *after* the sweep as well as before, since the sweep takes the records with it.
+///
+/// # Errors
+/// What the backend's `set` gives.
+pub async fn renew_space<B: Backend + ?Sized>(
+    backend: &B,
+    space: &Space,
+    now: UnixMillis,
+) -> Result<(), Error> {
+    backend.set(&fence_key(space), record(Nonce::fresh(), None), When::Always, now).await?;
+    backend.set(&space_key(space), record(Nonce::fresh(), None), When::Always, now).await?;
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! Which URL opens which backend.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::backend::Backend;
+use crate::cache::{Cache, CacheBuilder};
+use crate::dummy::Dummy;
+use crate::erased::DynBackend;
+use crate::error::Error;
+use crate::url::{CacheUrl, suggest};
+
+type Constructor = Arc<dyn Fn(&mut CacheUrl) -> Result<DynBackend, Error> + Send + Sync>;
+
+/// Which URL scheme opens which backend. The facade's knows those that were compiled in; an application adds its own.
+///
+/// ```
+/// use larder_core::{Dummy, Schemes};
+///
+/// let schemes = Schemes::new().register("mine", |url| {
+///     let _size = url.take_u64("size")?;
+///     Ok(Dummy)
+/// });
+/// let cache = schemes.open("mine:?size=3&timeout=60&prefix=shop")?;
+/// assert_eq!(cache.space().prefix(), "shop");
+/// assert!(schemes.open("mien:").unwrap_err().to_string().contains("did you mean \"mine\"?"));
+/// # Ok::<(), larder_core::Error>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Schemes {
+    constructors: BTreeMap<&'static str, Constructor>,
+    features: BTreeMap<&'static str, &'static str>,
+}
+
+impl Schemes {
+    /// Only `dummy:`.
+    pub fn new() -> Self {
+        Self::default().register("dummy", |_| Ok(Dummy))
+    }
+
+    /// Adds a scheme. The constructor takes its own options from the URL; `timeout`, `prefix`, `version` and `deadline` are taken for all.
+    /// It checks everything that needs no I/O, connects to nothing and starts no task.
+    #[must_use]
+    pub fn register<B: Backend>(
+        mut self,
+        scheme: &'static str,
+        open: impl Fn(&mut CacheUrl) -> Result<B, Error> + Send + Sync + 'static,
+    ) -> Self {
+        self.features.remove(scheme);
+        self.constructors.insert(scheme, Arc::new(move |url| open(url).map(DynBackend::new)));
+        self
+    }
+
+    /// Names a scheme that exists but was not compiled in, and the feature that brings it.
+    #[must_use]
+    pub fn missing(mut self, scheme: &'static str, feature: &'static str) -> Self {
+        if !self.constructors.contains_key(scheme) {
+            self.features.insert(scheme, feature);
+        }
+        self
+    }
+
+    /// The feature that brings `scheme`, if it is known and not compiled in.
+    pub fn feature_of(&self, scheme: &str) -> Option<&'static str> {
+        self.features.get(scheme).copied()
+    }
+
+    /// Opens a cache. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) for a URL that can't be right; [`Unsupported`](crate::ErrorKind::Unsupported) for a scheme
+    /// that was not compiled in.
+    pub fn open(&self, url: &str) -> Result<Cache, Error> {
+        self.builder(url)?.build()
+    }
+
+    /// The settings of a cache from its URL, to be added to.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn builder(&self, url: &str) -> Result<CacheBuilder, Error> {
+        let mut url = CacheUrl::parse(url)?;
+        let Some(open) = self.constructors.get(url.scheme()) else { return Err(self.unknown(url.scheme())) };
+        let backend = open(&mut url)?;
+        let mut builder = CacheBuilder::new(backend);
+        match url.take("timeout").as_deref() {
+            None => {}
+            Some("none" | "forever") => builder = builder.no_timeout(),
+            Some(text) => match crate::url::duration(text) {
+                Some(timeout) => builder = builder.timeout(timeout),
+                None => {
+                    return Err(Error::config(format!(
+                        "timeout={text} in a {}: cache URL: it must be a number of seconds, a duration such as 10m, or none",
+                        url.scheme()
+                    )));
+                }
+            },
+        }
+        if let Some(prefix) = url.take("prefix") {
+            builder = builder.key_prefix(prefix);
+        }
+        if let Some(version) = url.take_u64("version")? {
+            builder = builder.version(version);
+        }
+        if let Some(deadline) = url.take_duration("deadline")? {
+            builder = builder.deadline(deadline);
+        }
+        url.finish()?;
+        Ok(builder)
+    }
+
+    fn unknown(&self, scheme: &str) -> Error {
+        if let Some(feature) = self.features.get(scheme) {
+            return Error::unsupported(format!(
+                "{scheme}: caches are not compiled in; enable the feature {feature:?} of the crate `larder`"
+            ));
+        }
+        let known: Vec<&str> = self.constructors.keys().chain(self.features.keys()).copied().collect();
+        Error::config(format!("no cache opens {scheme:?} URLs; {}", suggest(scheme, &known)))
+    }
+}
+
+impl fmt::Debug for Schemes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Schemes")
+            .field("known", &self.constructors.keys())
+            .field("missing", &self.features)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ErrorKind, Timeout};
+
+    #[test]
+    fn what_all_urls_share_is_taken_from_each() {
+        let cache = Schemes::new().open("dummy:?timeout=10m&version=3&prefix=shop&deadline=50ms").unwrap();
+        assert_eq!((cache.default_timeout(), cache.version()), (Timeout::from(600), 3));
+        let cache = Schemes::new().open("dummy:?timeout=none").unwrap();
+        assert_eq!(cache.default_timeout(), Timeout::FOREVER);
+    }
+
+    #[test]
+    fn a_scheme_that_is_not_compiled_in_names_its_feature() {
+        let e = Schemes::new().missing("redis", "redis").open("redis://h/1").unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::Unsupported);
+        assert!(e.to_string().contains("feature \"redis\""), "{e}");
+    }
+
+    #[test]
+    fn wrong_urls_are_config_errors_at_once() {
+        for url in [
+            "",
+            "nothing",
+            "reddis://h",
+            "dummy:?timeout=-1",
+            "dummy:?timeout=abc",
+            "dummy:?version=x",
+            "dummy:?deadline=0",
+            "dummy:?prefix=a:b",
+            "dummy:?x=1",
+        ] {
+            let e = Schemes::new().missing("redis", "redis").open(url).unwrap_err();
+            assert_eq!(e.kind(), ErrorKind::Config, "{url}: {e}");
+        }
+    }
+}
