@@ -137,10 +137,10 @@ pub(crate) fn bring(which: &Which) -> Result<Servers> {
     Ok(up)
 }
 
-/// What `cargo xtask servers` does: everything is up until Ctrl-C.
+/// What `cargo xtask servers` does: everything that can be had is up until Ctrl-C.
 ///
 /// # Errors
-/// When one of the servers can't be had.
+/// As [`bring`].
 pub(crate) fn until_interrupted(which: &Which) -> Result<()> {
     let up = bring(which)?;
     for (name, value) in &up.env {
