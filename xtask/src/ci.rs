@@ -32,8 +32,16 @@ impl Ci {
         let mut steps = Steps::default();
         steps.cargo("formatting (mend: cargo fmt --all)", &["fmt", "--all", "--check"])?;
         steps.step("tidy", tidy::report)?;
-        const CLIPPY: &[&str] =
-            &["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
+        const CLIPPY: &[&str] = &[
+            "clippy",
+            "--workspace",
+            "--keep-going",
+            "--all-targets",
+            "--all-features",
+            "--",
+            "-D",
+            "warnings",
+        ];
         steps.cargo("clippy", CLIPPY)?;
         steps.run("docs", strict(&["doc", "--workspace", "--no-deps", "--all-features"]))?;
         for feature in facade_features()? {

@@ -7,8 +7,12 @@ use anyhow::{Context as _, Result};
 use crate::workspace::Package;
 
 pub(super) fn check(packages: &[Package], root: &Path) -> Result<Vec<String>> {
-    let map = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap_or_default();
+    let map = fs::read_to_string(root.join("ARCHITECTURE.md")).ok();
     let mut complaints = Vec::new();
+    if map.is_none() {
+        complaints
+            .push("there is no ARCHITECTURE.md: write the map, with every member crate in it".to_owned());
+    }
     for Package { name, folder, .. } in packages {
         let manifest =
             fs::read_to_string(folder.join("Cargo.toml")).with_context(|| format!("{name}'s Cargo.toml"))?;
@@ -23,7 +27,7 @@ pub(super) fn check(packages: &[Package], root: &Path) -> Result<Vec<String>> {
             complaints
                 .push(format!("{name}: begin its lib.rs or main.rs with `//!` and what the crate is for"));
         }
-        if !names(&map, name) {
+        if map.as_ref().is_some_and(|map| !names(map, name)) {
             complaints.push(format!("ARCHITECTURE.md does not name {name}: add it to the code map"));
         }
     }
