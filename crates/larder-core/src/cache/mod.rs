@@ -15,11 +15,14 @@ mod many;
 mod ops;
 mod shared;
 
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use crate::backend::{Backend, Capabilities, When};
 use crate::clock::{Clock, UnixMillis};
@@ -60,6 +63,7 @@ struct Inner {
     deadline: Duration,
     codec: Codec,
     flights: Flights<Option<Bytes>>,
+    attached: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
 impl Cache {
@@ -111,6 +115,15 @@ impl Cache {
     /// Begins the key of a page or another thing with a long identity, in this cache's namespace and version.
     pub fn key_builder(&self, kind: &'static str) -> KeyBuilder {
         Key::builder(&self.inner.space, self.inner.version, kind)
+    }
+
+    /// What a layer above keeps once for this cache: its flights, say, which all layers on one cache share. Made with
+    /// `Default` when first asked for.
+    pub fn attached<T: Default + Any + Send + Sync>(&self) -> Arc<T> {
+        let mut attached = self.inner.attached.lock();
+        let one = attached.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default()));
+        // The map is keyed by the type, so this is always one.
+        Arc::clone(one).downcast().unwrap_or_default()
     }
 
     fn value_key(&self, key: &str, version: Option<u64>) -> Key {
@@ -376,6 +389,7 @@ impl CacheBuilder {
                 deadline: self.deadline,
                 codec: self.codec,
                 flights: Flights::new(),
+                attached: Mutex::default(),
             }),
         }
     }

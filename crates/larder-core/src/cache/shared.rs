@@ -40,10 +40,10 @@ impl Cache {
     {
         let key = self.value_key(key, None);
         let Some(entry) = self.lookup_one(&key).await? else { return Ok(None) };
-        if let Value::Shared(value) = entry.value() {
-            if let Ok(kept) = Arc::clone(value).into_any().downcast::<Kept<T>>() {
-                return Ok(Some(Arc::clone(&kept.value)));
-            }
+        if let Value::Shared(value) = entry.value()
+            && let Ok(kept) = Arc::clone(value).into_any().downcast::<Kept<T>>()
+        {
+            return Ok(Some(Arc::clone(&kept.value)));
         }
         Ok(self.decode(&key, &entry).await?.map(Arc::new))
     }
