@@ -1,25 +1,10 @@
 //! How much it holds, and what it lets go of.
 
-use larder_core::{Backend, Entry, ErrorKind, Key, Nonce, Space, Stamp, Value, When};
+use larder_core::{Backend, ErrorKind, When};
 use larder_memory::Memory;
 use proptest::prelude::*;
 
-fn key(i: usize) -> Key {
-    Key::value(&Space::default(), 1, &format!("key{i}"))
-}
-
-fn entry(bytes: usize, expires: Option<u64>) -> Entry {
-    Entry::new(Value::Bytes(vec![b'x'; bytes].into()), expires, Stamp::untagged(Nonce::from_u128(0)))
-}
-
-fn now<T>(future: impl Future<Output = T>) -> T {
-    let mut future = std::pin::pin!(future);
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    match future.as_mut().poll(&mut context) {
-        std::task::Poll::Ready(value) => value,
-        std::task::Poll::Pending => panic!("memory never waits"),
-    }
-}
+use crate::{entry, key, now};
 
 fn put(memory: &Memory, i: usize, bytes: usize) -> Result<bool, larder_core::Error> {
     now(memory.set(&key(i), entry(bytes, None), When::Always, 1))
