@@ -1,0 +1,99 @@
+//! Several handles, as several processes would have, and several threads.
+
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use larder_core::{Backend, When};
+use larder_file::FileCache;
+
+use crate::{entry, files, fresh, key, now};
+
+const THREADS: usize = 6;
+
+/// Each thread has a handle of its own: they share only the directory, like processes.
+fn together(cache: &FileCache, work: impl Fn(usize, FileCache) + Sync) {
+    let start = Barrier::new(THREADS);
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (start, work) = (&start, &work);
+            let own = FileCache::builder(cache.directory()).build().unwrap();
+            scope.spawn(move || {
+                start.wait();
+                work(thread, own);
+            });
+        }
+    });
+}
+
+#[test]
+fn two_handles_on_one_directory_see_each_others_writes() {
+    let (_parent, one) = fresh();
+    let two = FileCache::builder(one.directory()).build().unwrap();
+    now(one.set(&key(1), entry("1", None), When::Always, 1)).unwrap();
+    assert!(now(two.get(&key(1), 1)).unwrap().is_some());
+    assert!(!now(two.set(&key(1), entry("2", None), When::Absent, 1)).unwrap());
+    assert!(now(two.remove(&key(1), 1)).unwrap());
+    assert!(now(one.get(&key(1), 1)).unwrap().is_none());
+}
+
+#[test]
+fn of_concurrent_adds_one_wins_even_over_an_expired_or_torn_file() {
+    let (_parent, cache) = fresh();
+    for before in ["nothing", "expired", "torn"] {
+        let wins = AtomicU64::new(0);
+        for i in 0..40 {
+            now(cache.remove(&key(i), 1)).unwrap();
+            if before != "nothing" {
+                now(cache.set(&key(i), entry("0", Some(5)), When::Always, 1)).unwrap();
+            }
+        }
+        if before == "torn" {
+            for path in crate::entries(&cache) {
+                std::fs::write(path, "larderf1").unwrap();
+            }
+        }
+        together(&cache, |_, own| {
+            for i in 0..40 {
+                let won = now(own.set(&key(i), entry("1", None), When::Absent, 10)).unwrap();
+                wins.fetch_add(u64::from(won), Ordering::Relaxed);
+                assert!(now(own.get(&key(i), 10)).unwrap().is_some(), "a reader must not remove the new one");
+            }
+        });
+        assert_eq!(wins.into_inner(), 40, "over {before}");
+    }
+}
+
+#[test]
+fn the_sum_of_concurrent_increments_is_exact() {
+    let (_parent, cache) = fresh();
+    now(cache.set(&key(1), entry("0", None), When::Always, 1)).unwrap();
+    together(&cache, |thread, own| {
+        for _ in 0..100 {
+            now(own.incr(&key(1), 1, 1)).unwrap().unwrap();
+            if thread == 0 {
+                now(own.touch(&key(1), Some(99), 1)).unwrap();
+            }
+        }
+    });
+    let found = now(cache.get(&key(1), 1)).unwrap().unwrap();
+    assert_eq!(found.value().to_bytes().unwrap(), format!("{}", THREADS * 100));
+}
+
+#[test]
+fn file_11_a_reader_sees_an_old_value_or_a_new_one_and_always_whole() {
+    let (_parent, cache) = fresh();
+    let value = |n: usize| n.to_string().repeat(20_000);
+    now(cache.set(&key(1), entry(&value(0), None), When::Always, 1)).unwrap();
+    together(&cache, |thread, own| {
+        for _ in 0..60 {
+            if thread < 2 {
+                now(own.set(&key(1), entry(&value(thread), None), When::Always, 1)).unwrap();
+            } else {
+                let found = now(own.get(&key(1), 1)).unwrap().expect("it is never gone, not for a moment");
+                let bytes = found.value().to_bytes().unwrap();
+                assert!(bytes.len() == 20_000 && bytes.iter().all(|b| *b == bytes[0]));
+            }
+        }
+    });
+    assert!(files(cache.directory()).iter().all(|path| !path.to_string_lossy().contains(".tmp-")));
+}
