@@ -1,7 +1,7 @@
 //! A response as it is kept: head, body and what the cache needs to know about them.
 //!
 //! [`StoredResponse::encode`] and [`decode`](StoredResponse::decode) turn it into bytes and back; the format is
-//! frozen, see [`wire_v1`](crate::wire_v1).
+//! frozen, see [`wire_v1`].
 //!
 //! ```
 //! use bytes::Bytes;

@@ -110,7 +110,8 @@ pub fn evaluate_conditional(
 /// The conditions that a cache answers itself from what it has stored: If-None-Match and If-Modified-Since of GET and
 /// HEAD. Never [`Failed`](Precondition::Failed).
 ///
-/// If-Match and If-Unmodified-Since are for the origin: a request that carries them is to be forwarded.
+/// If-Match and If-Unmodified-Since are for the origin; a cache ignores them
+/// ([RFC 9110 §13.1.1](https://www.rfc-editor.org/rfc/rfc9110#section-13.1.1)).
 /// Without Last-Modified, If-Modified-Since is not evaluated, as Django has it.
 #[must_use]
 pub fn evaluate_cached(

@@ -112,7 +112,8 @@ impl Input {
         if count > self.rest.len() / 7 {
             return Err(WireError::CORRUPT);
         }
-        let mut headers = HeaderMap::try_with_capacity(count).map_err(|_| WireError::CORRUPT)?;
+        // Lines of one name share an entry, so a count above the map's limit may still fit: reserve little, then grow.
+        let mut headers = HeaderMap::with_capacity(count.min(64));
         for _ in 0..count {
             let (name, value) = self.field()?;
             headers.try_append(name, value).map_err(|_| WireError::CORRUPT)?;
