@@ -264,6 +264,7 @@ mod tests {
         assert_eq!(cc.private, FieldRule::All);
         assert_eq!(cc.max_age, Some(Delta::Invalid));
         assert!(!cc.public);
+        assert_eq!(read(&["private=x; a"]).private, FieldRule::All, "nor does a field list narrow");
     }
 
     proptest! {

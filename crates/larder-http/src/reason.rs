@@ -52,6 +52,14 @@ reasons! {
     ZeroTimeout = "zero-timeout", "Give the layer or the response a timeout above zero.";
     /// A fetch layer found no update layer outside it.
     NoUpdateLayer = "no-update-layer", "Put an UpdateCacheLayer outside the FetchFromCacheLayer.";
+    /// The layer names a cache that does not exist.
+    NoSuchCache = "no-such-cache", "Name an alias that a CachesLayer or the installed caches have; the log lists them.";
+    /// The request never reached a fetch layer inside the update layer.
+    NoFetch = "no-fetch", "Put a FetchFromCacheLayer inside; or the middleware between answered by itself.";
+    /// A middleware between the pair made something else of a stored page.
+    Replaced = "replaced", "A middleware between the pair changed the status of a stored page; move it outside or inside.";
+    /// The request has a condition that only the origin may evaluate (If-Match, If-Unmodified-Since).
+    Precondition = "precondition", "If-Match and If-Unmodified-Since are for the application; nothing to do.";
     /// The status is not one that is stored.
     Status = "status", "Only 200 is stored; answer 200 for what should be cached.";
     /// The response sets a cookie.

@@ -54,6 +54,16 @@ fn anything_else_is_no_date() {
 }
 
 #[test]
+fn leap_years_and_leap_seconds_are_known() {
+    let valid = |text: &str| parse_date(text.as_bytes(), NOW).is_some();
+    assert!(valid("Tue, 29 Feb 2000 00:00:00 GMT") && valid("Thu, 29 Feb 2024 00:00:00 GMT"));
+    assert!(!valid("Wed, 29 Feb 2023 00:00:00 GMT") && !valid("Mon, 29 Feb 2100 00:00:00 GMT"));
+    let next_minute = parse_date(b"Sun, 01 Jan 2017 00:00:00 GMT", NOW);
+    assert_eq!(parse_date(b"Sat, 31 Dec 2016 23:59:60 GMT", NOW), next_minute);
+    assert!(!valid("Sat, 31 Dec 2016 23:59:61 GMT"));
+}
+
+#[test]
 fn a_date_before_1970_is_the_beginning_of_time() {
     assert_eq!(parse_date(b"Thu, 01 Jan 0001 00:00:00 GMT", NOW), Some(0));
     assert_eq!(parse_date(b"Wed, 31 Dec 1969 23:59:59 GMT", NOW), Some(0));

@@ -103,6 +103,7 @@ mod tests {
             ("max-age", None),
             ("max-age=-5", Some(0)),
             ("max-age=-", None),
+            ("max-age=60; public", None),
             ("max-age=99999999999999999999", Some(2_147_483_648)),
         ];
         for (line, expected) in rows {

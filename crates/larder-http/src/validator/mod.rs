@@ -53,13 +53,14 @@ pub struct Validators<'a> {
 }
 
 impl<'a> Validators<'a> {
-    /// The validators in the header of a response. One that is repeated or invalid counts as none.
+    /// The validators in the header of a response. One that is repeated, or a date that is none, is left out; an ETag
+    /// that isn't one matches nothing.
     #[must_use]
     pub fn from_headers(headers: &'a HeaderMap, now: UnixMillis) -> Validators<'a> {
         let mut etags = headers.get_all(header::ETAG).iter();
         let etag = etags.next().filter(|_| etags.next().is_none()).map(|value| value.as_bytes());
         Validators {
-            etag: etag.filter(|etag| EntityTag::parse(etag).is_some()),
+            etag,
             last_modified: single_date(headers, &header::LAST_MODIFIED, now),
             date: single_date(headers, &header::DATE, now),
         }

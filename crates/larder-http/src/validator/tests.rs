@@ -132,6 +132,12 @@ fn only_the_letter_of_the_rfc_takes_date_for_last_modified() {
     let request = headers(&[("if-modified-since", LAST_MODIFIED)]);
     assert_eq!(evaluate_cached(&Method::GET, &request, &stored, NOW), Proceed);
     assert_eq!(evaluate_cached_by_date(&Method::GET, &request, &stored, NOW), NotModified);
+    let both = headers(&[("date", NEWER), ("last-modified", LAST_MODIFIED)]);
+    assert_eq!(
+        evaluate_cached_by_date(&Method::GET, &request, &both, NOW),
+        NotModified,
+        "Last-Modified comes first"
+    );
     let older = headers(&[("if-modified-since", EXPIRED)]);
     assert_eq!(evaluate_cached_by_date(&Method::GET, &older, &stored, NOW), Proceed);
 }
