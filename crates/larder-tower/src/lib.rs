@@ -1,1 +1,44 @@
-//! Under construction.
+//! The engine that Larder's caching layers share, and the layers that set caching headers.
+//!
+//! An application takes `cache_page` and the per-site pair from the `larder` facade; this crate is for authors of further layers, and the place of
+//! what both have in common:
+//!
+//! | room | what lives there |
+//! |---|---|
+//! | [`Engine`], [`Settings`] | request → key → lookup → decision → fetch → store |
+//! | [`CachesLayer`] | which caches serve the layers inside, and the last word on what they store |
+//! | [`PageTags`], [`PageTimeout`] | what a handler puts beside its response |
+//! | [`never_cache`], [`cache_control`], [`vary_on`], [`conditional_get`] | Django's header decorators |
+//! | [`IGNORED_COOKIES`], [`CookieRule`] | which cookies a page may depend on |
+
+mod admit;
+mod back;
+mod body;
+mod caches_layer;
+mod cookies;
+mod detach;
+mod engine;
+mod headers;
+mod identity;
+mod landing;
+mod lookup;
+mod outer;
+mod page;
+mod pair;
+mod parts;
+mod record;
+mod respond;
+mod settings;
+mod which;
+
+pub use caches_layer::{CachesFuture, CachesLayer, CachesService};
+pub use cookies::{CookieRule, IGNORED_COOKIES};
+pub use engine::Engine;
+pub use headers::{
+    CacheControlLayer, ConditionalGetLayer, ConditionalGetService, Edit, HeaderFuture, HeaderService,
+    NeverCacheLayer, VaryOnLayer, cache_control, conditional_get, never_cache, vary_on,
+};
+pub use page::PageFuture;
+pub use pair::Ticket;
+pub use parts::{PageTags, PageTimeout};
+pub use settings::{CacheChoice, Level, Settings};

@@ -1,1 +1,68 @@
-//! Under construction.
+//! HTTP response caching for Tower and Axum: Django's cache framework, in Rust.
+//!
+//! ```no_run
+//! use axum::{Router, routing::get};
+//! use larder::prelude::*;
+//!
+//! async fn say_hello() -> String {
+//!     tokio::time::sleep(std::time::Duration::from_secs(2)).await; // a slow page
+//!     "hello".to_owned()
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> std::io::Result<()> {
+//!     let app: Router = Router::new().route("/", get(say_hello).layer(cache_page(900)));
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
+//!     axum::serve(listener, app).await
+//! }
+//! ```
+//!
+//! Nothing has to be configured: an in-process cache, bounded, is the default. One URL changes the backend:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), larder::Error> {
+//! let cache = larder::open("memory:?timeout=600&prefix=shop")?;
+//! cache.set("httpbin_result", "fetched").timeout(60).await?;
+//! assert_eq!(cache.get::<String>("httpbin_result").await?.as_deref(), Some("fetched"));
+//! # Ok(()) }
+//! ```
+//!
+//! | I want to | use |
+//! |---|---|
+//! | cache a route | [`cache_page`] |
+//! | cache a whole site | [`site()`], or [`UpdateCacheLayer`] and [`FetchFromCacheLayer`] around my middleware |
+//! | keep single values | [`Cache`]: `get`, `set`, `try_get_or_set`, … |
+//! | forget pages and values together | tags: [`PageTags`], [`Cache::invalidate`] |
+//! | tell browsers and proxies what to do | [`cache_control`], [`never_cache`], [`vary_on`], [`conditional_get`] |
+//! | give all layers their caches, and keep sessions safe | [`CachesLayer`], outside the session layer |
+//!
+//! # Features
+//!
+//! `memory` (default): [`memory:`](larder_memory). `file`: `file:///dir`. `session`: `tower_sessions` sessions are asked whether a page changed
+//! them. Features add; none changes what another does.
+
+mod open;
+pub mod prelude;
+
+pub use larder_core::{
+    Backend, Cache, CacheBuilder, CacheUrl, Caches, Capabilities, Clock, Codec, Dummy, DynBackend, Entry,
+    Error, ErrorKind, FillError, ManualClock, Schemes, Tag, Timeout,
+};
+pub use larder_http as http_rules;
+pub use larder_page::{CachePage, CachePageService, cache_page};
+pub use larder_site::{
+    FetchFromCacheLayer, FetchFromCacheService, Site, UpdateCacheLayer, UpdateCacheService, site,
+};
+pub use larder_tower::{
+    CacheChoice, CacheControlLayer, CachesLayer, ConditionalGetLayer, CookieRule, IGNORED_COOKIES,
+    NeverCacheLayer, PageTags, PageTimeout, VaryOnLayer, cache_control, conditional_get, never_cache,
+    vary_on,
+};
+pub use open::{open, schemes};
+
+/// What backends are built on, for those who write their own.
+pub use larder_core as core;
+#[cfg(feature = "file")]
+pub use larder_file as file;
+#[cfg(feature = "memory")]
+pub use larder_memory as memory;

@@ -258,7 +258,8 @@ impl Cache {
 
     /// Bounds a step to the store by the deadline. A backend in this process needs no timer.
     async fn within<T>(&self, step: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        if !self.inner.capabilities.shared {
+        // Outside a runtime there is no timer, and the backend has to do without one as well.
+        if !self.inner.capabilities.shared || tokio::runtime::Handle::try_current().is_err() {
             return step.await;
         }
         match tokio::time::timeout(self.inner.deadline, step).await {

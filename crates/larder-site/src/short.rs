@@ -1,0 +1,60 @@
+//! The pair with nothing between.
+
+use axum::Router;
+use larder_core::Timeout;
+use tower_layer::Layer;
+
+use crate::{FetchFromCacheLayer, UpdateCacheLayer};
+
+/// Caches a whole Axum application: the pair around its router, so that a hit skips routing. 600 s unless said otherwise, Django's
+/// `CACHE_MIDDLEWARE_SECONDS`.
+///
+/// ```
+/// use axum::{Router, routing::get};
+///
+/// let app: Router = Router::new().route("/", get(|| async { "hello" }));
+/// let app: Router = larder_site::site(app).timeout(900).key_prefix("site").into_router();
+/// ```
+pub fn site(app: Router) -> Site {
+    Site { app, update: UpdateCacheLayer::new(600) }
+}
+
+/// See [`site`].
+#[derive(Clone, Debug)]
+#[must_use = "call into_router()"]
+pub struct Site {
+    app: Router,
+    update: UpdateCacheLayer,
+}
+
+impl Site {
+    /// How long pages are kept that don't say so themselves.
+    pub fn timeout(mut self, timeout: impl Into<Timeout>) -> Self {
+        self.update = self.update.timeout(timeout);
+        self
+    }
+
+    /// Which cache serves the site: a [`Cache`](larder_core::Cache) or an alias.
+    pub fn cache(mut self, cache: impl Into<larder_tower::CacheChoice>) -> Self {
+        self.update = self.update.cache(cache);
+        self
+    }
+
+    /// Keeps these pages apart from those of other layers on the same cache. Django: `CACHE_MIDDLEWARE_KEY_PREFIX`.
+    pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.update = self.update.key_prefix(prefix);
+        self
+    }
+
+    /// Anything else that [`UpdateCacheLayer`] can be told.
+    pub fn with(mut self, settings: impl FnOnce(UpdateCacheLayer) -> UpdateCacheLayer) -> Self {
+        self.update = settings(self.update);
+        self
+    }
+
+    /// The cached application.
+    pub fn into_router(self) -> Router {
+        let fetch = FetchFromCacheLayer::new().layer(self.app);
+        Router::new().fallback_service(self.update.layer(fetch))
+    }
+}

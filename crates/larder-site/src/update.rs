@@ -1,0 +1,84 @@
+//! The outer end.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Request, Response};
+use larder_core::Timeout;
+use larder_tower::{Engine, Level, Settings};
+use tower_layer::Layer;
+use tower_service::Service;
+
+/// The outer end of the pair: stores what leaves. Cache and key settings travel from here to [`FetchFromCacheLayer`](crate::FetchFromCacheLayer).
+///
+/// It also is the last word on what `cache_page` layers inside store: a response that becomes private on its way out is not
+/// stored there either.
+#[derive(Clone, Debug)]
+#[must_use = "a layer does nothing until it is mounted"]
+pub struct UpdateCacheLayer {
+    settings: Settings,
+}
+
+impl UpdateCacheLayer {
+    /// Stores pages for `timeout` (a number of seconds or a `Duration`), unless their own `max-age` says otherwise. Django:
+    /// `CACHE_MIDDLEWARE_SECONDS`.
+    pub fn new(timeout: impl Into<Timeout>) -> Self {
+        Self { settings: Settings::new(Level::Site, timeout.into()) }
+    }
+
+    /// Another timeout than the one given first.
+    pub fn timeout(mut self, timeout: impl Into<Timeout>) -> Self {
+        self.settings.set_timeout(timeout.into());
+        self
+    }
+
+    larder_tower::layer_setters!();
+}
+
+impl<S> Layer<S> for UpdateCacheLayer {
+    type Service = UpdateCacheService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        UpdateCacheService { inner, engine: Engine::new(self.settings.clone()) }
+    }
+}
+
+/// The service of an [`UpdateCacheLayer`]. Its error is the inner service's.
+#[derive(Clone)]
+pub struct UpdateCacheService<S> {
+    inner: S,
+    engine: Engine,
+}
+
+impl<S> fmt::Debug for UpdateCacheService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpdateCacheService").field("engine", &self.engine).finish_non_exhaustive()
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for UpdateCacheService<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Future: Send + 'static,
+    S::Error: 'static,
+    B: http_body::Body + Send + 'static,
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        self.engine.update(&mut self.inner, request)
+    }
+}

@@ -1,0 +1,136 @@
+//! Is this a request that the cache may answer or learn from at all? Decided before anything is allocated.
+
+use http::{HeaderMap, Method, header};
+use larder_http::Reason;
+
+/// What one pass over a request's headers found.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) head: bool,
+    /// There is a `Cookie`, an `Authorization` or another header that names the user.
+    pub(crate) credentials: bool,
+    /// There are fields by which some frameworks reroute a request (`X-Forwarded-Host` and its like).
+    pub(crate) routing: bool,
+    /// `If-None-Match` or `If-Modified-Since`: what a cache may answer itself.
+    pub(crate) conditional: bool,
+    /// `Range`, `If-Match` and their like: the answer may be for this request alone, so nobody waits for it.
+    pub(crate) solo: bool,
+    /// Another Larder layer stands outside.
+    pub(crate) nested: bool,
+    /// `If-Match`, `If-Unmodified-Since`: only the origin may answer.
+    pub(crate) precondition: bool,
+}
+
+/// Fields that change which page a framework makes of the same URL. They are keyed wherever they are sent, so that nobody can have a page
+/// made with them that is then shown to those who did not send them.
+pub(crate) const ROUTING_FIELDS: [&str; 9] = [
+    "forwarded",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-proto",
+    "x-forwarded-scheme",
+    "x-forwarded-server",
+    "x-original-url",
+    "x-rewrite-url",
+];
+
+/// Sorts a request out. `Err` says why it passes by.
+pub(crate) fn admit(
+    method: &Method,
+    headers: &HeaderMap,
+    identity: &[header::HeaderName],
+    has_body: bool,
+) -> Result<Facts, Reason> {
+    let head = match *method {
+        Method::GET => false,
+        Method::HEAD => true,
+        _ => return Err(Reason::Method),
+    };
+    if has_body {
+        return Err(Reason::FatGet);
+    }
+    let mut facts = Facts { head, ..Facts::default() };
+    for (name, value) in headers {
+        match name.as_str() {
+            // The usual ones first: most requests end here for each of their fields.
+            "host" | "user-agent" | "accept" | "accept-encoding" | "accept-language" | "connection" => {
+                if name == header::CONNECTION && lists_upgrade(value.as_bytes()) {
+                    return Err(Reason::Upgrade);
+                }
+            }
+            "cookie" | "authorization" => facts.credentials = true,
+            "if-none-match" | "if-modified-since" => facts.conditional = true,
+            "range" | "if-range" => facts.solo = true,
+            "if-match" | "if-unmodified-since" => (facts.solo, facts.precondition) = (true, true),
+            "upgrade" => {}
+            "content-length" if value.as_bytes() != b"0" => return Err(Reason::FatGet),
+            "transfer-encoding" => return Err(Reason::FatGet),
+            "x-http-method-override" | "x-http-method" | "x-method-override" => {
+                return Err(Reason::MethodOverride);
+            }
+            other if ROUTING_FIELDS.contains(&other) => facts.routing = true,
+            _ if identity.contains(name) => facts.credentials = true,
+            _ => {}
+        }
+    }
+    Ok(facts)
+}
+
+fn lists_upgrade(value: &[u8]) -> bool {
+    value.split(|b| *b == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderName, HeaderValue};
+
+    fn facts(method: Method, fields: &[(&'static str, &'static str)]) -> Result<Facts, Reason> {
+        let headers =
+            fields.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect();
+        admit(&method, &headers, &[HeaderName::from_static("x-api-key")], false)
+    }
+
+    #[test]
+    fn only_get_and_head_without_a_body_are_admitted() {
+        assert!(facts(Method::GET, &[("content-length", "0")]).is_ok());
+        assert!(facts(Method::HEAD, &[]).is_ok_and(|f| f.head));
+        for method in
+            [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::PATCH, Method::TRACE]
+        {
+            assert_eq!(facts(method, &[]).unwrap_err(), Reason::Method);
+        }
+        let lower = Method::from_bytes(b"get").unwrap();
+        assert_eq!(facts(lower, &[]).unwrap_err(), Reason::Method, "methods are case-sensitive");
+        assert_eq!(facts(Method::GET, &[("content-length", "3")]).unwrap_err(), Reason::FatGet);
+        assert_eq!(facts(Method::GET, &[("transfer-encoding", "chunked")]).unwrap_err(), Reason::FatGet);
+        assert_eq!(admit(&Method::GET, &HeaderMap::new(), &[], true).unwrap_err(), Reason::FatGet);
+    }
+
+    #[test]
+    fn upgrades_and_method_overrides_pass_by() {
+        assert_eq!(
+            facts(Method::GET, &[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")])
+                .unwrap_err(),
+            Reason::Upgrade
+        );
+        assert_eq!(
+            facts(Method::GET, &[("x-http-method-override", "DELETE")]).unwrap_err(),
+            Reason::MethodOverride
+        );
+        assert!(
+            facts(Method::GET, &[("upgrade", "h2c")]).is_ok(),
+            "an upgrade nobody connects to is an offer only"
+        );
+    }
+
+    #[test]
+    fn what_names_the_user_and_what_reroutes_is_seen() {
+        assert!(facts(Method::GET, &[("cookie", "a=1")]).unwrap().credentials);
+        assert!(facts(Method::GET, &[("x-api-key", "a")]).unwrap().credentials);
+        assert!(facts(Method::GET, &[("x-forwarded-host", "evil")]).unwrap().routing);
+        let plain = facts(Method::GET, &[("host", "a"), ("accept", "*/*")]).unwrap();
+        assert!(!plain.credentials && !plain.routing && !plain.conditional);
+    }
+}

@@ -1,0 +1,399 @@
+//! The back: what becomes of a response on its way out.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::response::Parts;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use larder_core::{Tag, Timeout, UnixMillis};
+use larder_http::{
+    CacheControl, CacheControlPatch, CacheStatus, FieldRule, Forward, Reason, StoredFlags, StoredMeta,
+    Timing, Vary, VaryFields, format_date, get_max_age, initial_age_ms, patch_response_headers, patch_vary,
+    storable_origin, strip_hop_by_hop,
+};
+
+use crate::body::{Drained, Resumed, SharedBody, drain_now};
+use crate::cookies::CookieRule;
+use crate::detach;
+use crate::engine::{Lead, PASS_ERROR_MILLIS, PASS_MILLIS, known_length, say};
+use crate::landing::{Gate, Landed, LandedBody, Landing, Store, run_soon};
+use crate::outer::{Added, Outer};
+use crate::parts::{PageTags, PageTimeout, shorter};
+use crate::respond::{self, CACHE_STATUS};
+use crate::settings::Level;
+
+/// A year: what "for ever" is called in `max-age`.
+const YEAR_SECS: u64 = 31_536_000;
+/// More fields than this in a `Vary` are not worth keeping variants of.
+const MOST_FIELDS: usize = 32;
+
+/// What was decided at the head of a response that can be stored.
+struct Plan {
+    fields: VaryFields,
+    widened: bool,
+    timing: Timing,
+    tags: Vec<Tag>,
+    headers: HeaderMap,
+    added: Added,
+    expected: Option<u64>,
+}
+
+impl Lead {
+    /// Decides about a response, stores it as it streams, and gives what the client gets. `private_elsewhere`: something other than the response
+    /// itself says that it is for this visitor alone.
+    pub(crate) async fn back(
+        self: Box<Self>,
+        response: Response<Body>,
+        outer: Option<Outer>,
+        private_elsewhere: Option<Reason>,
+    ) -> Response<Body> {
+        let (mut parts, body) = response.into_parts();
+        let now = self.visit.cache.clock().now();
+        let plan = match private_elsewhere {
+            Some(reason) => Err(reason),
+            None => self.plan(&parts, &body, now),
+        };
+        match plan {
+            Err(reason) => {
+                self.release(reason, parts.status);
+                if parts.status == StatusCode::NOT_MODIFIED {
+                    self.patch_timeout(&parts.headers.clone(), &mut parts.headers, now);
+                }
+                say(&mut parts.headers, self.forward, Some(reason));
+                self.unstored(parts, body, now)
+            }
+            Ok(plan) => {
+                parts.headers = plan.headers.clone();
+                self.land(parts, body, plan, outer, now).await
+            }
+        }
+    }
+
+    /// Is it storable, how long, for whom?
+    fn plan(&self, parts: &Parts, body: &Body, now: UnixMillis) -> Result<Plan, Reason> {
+        let settings = self.visit.engine.settings();
+        let identity = &self.visit.identity;
+        let inside = parts.extensions.get::<Added>().copied().unwrap_or_default();
+        if inside.inner_hit {
+            return Err(Reason::InnerHit);
+        }
+        let mut headers = parts.headers.clone();
+        let mut cc = CacheControl::from_headers(&headers);
+        // What an inner Larder layer said for the credentials that this one keys on too is not the application's word.
+        if inside.private.is_some() && inside.private == identity.digest() {
+            cc.private = FieldRule::Absent;
+        }
+        patch_vary(&mut headers, settings.vary_on.iter().map(header::HeaderName::as_str));
+        let vary = Vary::from_headers(&headers);
+        storable_origin(parts.status, &headers, &cc, &vary)?;
+        let Vary::Fields(fields) = vary else { return Err(Reason::VaryStar) };
+        let fields: VaryFields = match inside.vary_cookie {
+            true => fields.iter().filter(|name| **name != header::COOKIE).cloned().collect(),
+            false => fields,
+        };
+        if fields.len() > MOST_FIELDS || fields.iter().any(|name| name.as_str().len() > 255) {
+            return Err(Reason::VaryStar);
+        }
+        if is_event_stream(&headers) {
+            return Err(Reason::EventStream);
+        }
+        let expected = known_length(body, &headers);
+        if !self.visit.facts.head {
+            match expected {
+                None if !settings.streaming && !self.known_length => return Err(Reason::Streaming),
+                Some(length) if length > settings.max_body as u64 => return Err(Reason::TooLarge),
+                _ => {}
+            }
+        }
+        let timeout = self.timeout(parts);
+        if timeout.is_zero() {
+            return Err(Reason::ZeroTimeout);
+        }
+        let widened = cc.public;
+        let initial_age_ms = initial_age_ms(&headers, self.visit.began, now);
+        let timing = Timing {
+            request_time: self.visit.began,
+            response_time: now,
+            initial_age_ms,
+            fresh_for_ms: timeout.as_millis().map_or(u64::MAX, |ms| ms.saturating_add(initial_age_ms)),
+            stale_while_revalidate_ms: 0,
+            stale_if_error_ms: 0,
+        };
+        strip_hop_by_hop(&mut headers);
+        headers.remove(header::AGE);
+        // A response without Date gets one when it is received (RFC 9110, section 6.6.1): the server in front adds today's otherwise.
+        headers.entry(header::DATE).or_insert_with(|| format_date(now));
+        patch_response_headers(&mut headers, secs(timeout), now);
+        let mut added = Added { inner_hit: false, ..inside };
+        if identity.is_credentialed() && !widened {
+            CacheControlPatch::default().private().apply(&mut headers);
+            added.private = identity.digest();
+        } else if !widened && settings.cookies != CookieRule::IgnoreAll {
+            added.vary_cookie |= !larder_http::has_vary(&headers, "cookie");
+            patch_vary(&mut headers, ["Cookie"]);
+        }
+        let mut tags = settings.tags.clone();
+        tags.push(identity.url_tag());
+        if let Some(PageTags(more)) = parts.extensions.get() {
+            tags.extend(more.iter().cloned());
+        }
+        Ok(Plan { fields, widened, timing, tags, headers, added, expected })
+    }
+
+    /// How long the page lives: the layer's timeout or the response's `max-age`, in the order that Django has for each level, and never
+    /// longer than the handler's `PageTimeout`.
+    fn timeout(&self, parts: &Parts) -> Timeout {
+        let settings = self.visit.engine.settings();
+        let own = get_max_age(&parts.headers).map(Timeout::secs);
+        let timeout = match settings.level {
+            Level::Page if !settings.timeout.is_default() => settings.timeout,
+            _ => own.unwrap_or(settings.timeout).or(self.visit.cache.default_timeout()),
+        };
+        match parts.extensions.get::<PageTimeout>() {
+            Some(PageTimeout(shortest)) => shorter(timeout, *shortest),
+            None => timeout,
+        }
+    }
+
+    /// Django adds the caching headers to a 304 that it does not store.
+    fn patch_timeout(&self, own: &HeaderMap, headers: &mut HeaderMap, now: UnixMillis) {
+        let cc = CacheControl::from_headers(own);
+        if cc.no_store || cc.private != FieldRule::Absent {
+            return;
+        }
+        let settings = self.visit.engine.settings();
+        let timeout = settings.timeout.or(self.visit.cache.default_timeout());
+        patch_response_headers(headers, secs(timeout), now);
+    }
+
+    /// Lets those who wait go each for itself, and remembers the key if that will not change soon.
+    fn release(&self, reason: Reason, status: StatusCode) {
+        if let Some(leader) = &self.leader {
+            leader.publish(Landing::Alone);
+        }
+        let millis = match reason {
+            Reason::InnerHit | Reason::ClientGone | Reason::Partial => return,
+            Reason::Status if status == StatusCode::NOT_MODIFIED => return,
+            Reason::Status if status.is_server_error() => PASS_ERROR_MILLIS,
+            _ if self.visit.facts.solo => return,
+            _ => PASS_MILLIS,
+        };
+        self.traffic.pass(&self.flight, self.visit.cache.clock().now().saturating_add(millis));
+    }
+
+    /// A response that is not stored goes on as it is, except that a condition we took from the request is evaluated on it.
+    fn unstored(&self, mut parts: Parts, body: Body, now: UnixMillis) -> Response<Body> {
+        let facts = self.visit.facts;
+        if facts.conditional && self.leader.is_some() && parts.status == StatusCode::OK {
+            let (status, headers) =
+                respond::conditioned(parts.status, &parts.headers, facts, &self.visit.headers, now);
+            if status == StatusCode::NOT_MODIFIED {
+                (parts.status, parts.headers) = (status, with_status(headers, &parts.headers));
+                return Response::from_parts(parts, Body::empty());
+            }
+        }
+        Response::from_parts(parts, body)
+    }
+
+    async fn land(
+        self: Box<Self>,
+        parts: Parts,
+        body: Body,
+        plan: Plan,
+        outer: Option<Outer>,
+        now: UnixMillis,
+    ) -> Response<Body> {
+        let Self { visit, forward, fill, traffic, flight, leader, .. } = *self;
+        let (facts, settings) = (visit.facts, visit.engine.settings().clone());
+        let identity = if facts.head { visit.identity.head_twin() } else { visit.identity.clone() };
+        let variant = identity.variant(&plan.fields, &visit.headers, plan.widened);
+        let meta = StoredMeta {
+            key: Bytes::copy_from_slice(variant.key().identity()),
+            vary: plan.fields.iter().cloned().collect(),
+            flags: StoredFlags {
+                head_only: facts.head,
+                widened: plan.widened,
+                credentialed: identity.is_credentialed() && !plan.widened,
+            },
+            timing: plan.timing,
+            fill_ms: u32::try_from(now.saturating_sub(visit.began)).unwrap_or(u32::MAX),
+        };
+        let mut status = CacheStatus::forward(forward);
+        (status.stored, status.ttl) = (true, Some(plan.timing.ttl_secs(now)));
+        status.detail = meta.flags.credentialed.then_some(Reason::CredentialKeyed.as_str());
+
+        // What the store keeps carries no cache's status of this very response.
+        let mut stored = plan.headers;
+        stored.remove(CACHE_STATUS);
+        let landed = |body: LandedBody| {
+            let (fields, variant, headers) = (plan.fields.clone(), variant.clone(), stored.clone());
+            Arc::new(Landed {
+                status: parts.status,
+                headers,
+                fields,
+                variant,
+                widened: plan.widened,
+                meta: meta.clone(),
+                body,
+            })
+        };
+        let gate = |landed: &Arc<Landed>| {
+            let store = Store {
+                cache: visit.cache.clone(),
+                identity: identity.clone(),
+                fill: fill.clone(),
+                tags: plan.tags.clone(),
+                limit: settings.max_variants,
+                landed: Arc::clone(landed),
+                leader: leader.clone(),
+            };
+            Gate::new(store, Arc::clone(&traffic), flight.clone())
+        };
+        let client =
+            Client { parts: parts.clone(), status, facts, request: &visit.headers, now, added: plan.added };
+
+        if facts.head {
+            let gate = gate(&landed(LandedBody::Whole(Bytes::new())));
+            let length = plan.expected;
+            drop(body);
+            pass_gate(&gate, Some(Ok(Bytes::new())), outer).await;
+            return client.head(length);
+        }
+        match drain_now(body, settings.max_body) {
+            Drained::Whole(bytes) if plan.expected.is_none_or(|expected| expected == bytes.len() as u64) => {
+                let gate = gate(&landed(LandedBody::Whole(bytes.clone())));
+                pass_gate(&gate, Some(Ok(bytes.clone())), outer).await;
+                client.whole(bytes)
+            }
+            Drained::Whole(bytes) => {
+                // Shorter or longer than it announced: the server in front will break the connection, and rightly so.
+                release_alone(leader.as_ref());
+                client.unstored(Reason::Truncated, forward, Body::from(bytes))
+            }
+            Drained::Unfit(reason, begun, rest, trailer, error) => {
+                release_alone(leader.as_ref());
+                let rest = Resumed { begun: begun.into(), trailer, error, rest: Some(rest) };
+                client.unstored(reason, forward, Body::new(rest))
+            }
+            Drained::Partly(begun, rest) => {
+                // The gate knows the page, the page knows the body, the body tells the gate: tied by a weak end.
+                let slot: Arc<std::sync::OnceLock<Arc<Gate>>> = Arc::default();
+                let (on_end, on_orphan) = {
+                    let slot = Arc::clone(&slot);
+                    let on_end = Box::new(move |outcome: Result<Bytes, Reason>| {
+                        if let Some(gate) = slot.get() {
+                            run_soon(gate.ended(outcome));
+                        }
+                    });
+                    let limit = settings.max_fill;
+                    (on_end, Box::new(move |body: SharedBody| detach::spawn(limit, body.finish())))
+                };
+                let shared =
+                    SharedBody::new(rest, begun, settings.max_body, plan.expected, on_end, on_orphan);
+                let reader = shared.reader();
+                let gate = gate(&landed(LandedBody::Coming(shared)));
+                // Before anybody can read, so before the end can come.
+                let _ = slot.set(Arc::clone(&gate));
+                pass_gate(&gate, None, outer).await;
+                match reader {
+                    Some(reader) => client.streamed(Body::new(reader)),
+                    None => client.streamed(Body::empty()),
+                }
+            }
+        }
+    }
+}
+
+/// Brings a page before the gate: approved at once, or when the outermost layer says so.
+async fn pass_gate(gate: &Arc<Gate>, body: Option<Result<Bytes, Reason>>, outer: Option<Outer>) {
+    if let Some(body) = body {
+        run_soon(gate.ended(body));
+    }
+    match outer {
+        None => {
+            if let Some(task) = gate.approve() {
+                task.await;
+            }
+        }
+        Some(outer) => {
+            let gate = Arc::clone(gate);
+            outer.defer(Box::new(move |verdict| match verdict {
+                Ok(()) => run_soon(gate.approve()),
+                Err(reason) => gate.refuse(reason),
+            }));
+        }
+    }
+}
+
+fn release_alone(leader: Option<&Arc<larder_core::flight::Leader<Landing>>>) {
+    if let Some(leader) = leader {
+        leader.publish(Landing::Alone);
+    }
+}
+
+/// What the client gets of a page that is being stored.
+struct Client<'a> {
+    parts: Parts,
+    status: CacheStatus,
+    facts: crate::admit::Facts,
+    request: &'a HeaderMap,
+    now: UnixMillis,
+    added: Added,
+}
+
+impl Client<'_> {
+    fn head(mut self, length: Option<u64>) -> Response<Body> {
+        if let Some(length) = length {
+            self.parts.headers.entry(header::CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
+        }
+        self.finish(Body::empty())
+    }
+
+    fn whole(self, bytes: Bytes) -> Response<Body> {
+        self.finish(Body::from(bytes))
+    }
+
+    fn streamed(self, body: Body) -> Response<Body> {
+        self.finish(body)
+    }
+
+    fn finish(mut self, body: Body) -> Response<Body> {
+        let (status, mut headers) =
+            respond::conditioned(self.parts.status, &self.parts.headers, self.facts, self.request, self.now);
+        let body = if status == StatusCode::NOT_MODIFIED && self.parts.status != status {
+            Body::empty()
+        } else {
+            body
+        };
+        self.status.append_to(&mut headers);
+        (self.parts.status, self.parts.headers) = (status, headers);
+        if self.facts.nested {
+            self.parts.extensions.insert(self.added);
+        }
+        Response::from_parts(self.parts, body)
+    }
+
+    fn unstored(mut self, reason: Reason, forward: Forward, body: Body) -> Response<Body> {
+        say(&mut self.parts.headers, forward, Some(reason));
+        Response::from_parts(self.parts, body)
+    }
+}
+
+/// A 304's fields with the `Cache-Status` of the full response.
+fn with_status(mut headers: HeaderMap, full: &HeaderMap) -> HeaderMap {
+    for value in full.get_all(CACHE_STATUS) {
+        headers.append(CACHE_STATUS, value.clone());
+    }
+    headers
+}
+
+fn secs(timeout: Timeout) -> u64 {
+    timeout.as_millis().map_or(YEAR_SECS, |ms| ms.div_ceil(1000))
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|v| {
+        v.as_bytes().trim_ascii_start().to_ascii_lowercase().starts_with(b"text/event-stream")
+    })
+}

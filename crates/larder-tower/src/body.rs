@@ -1,0 +1,488 @@
+//! A body that several read while it is being made.
+//!
+//! Whoever polls first drives the inner body; what it yields is kept for the others until the end or the limit. No task is spawned
+//! for it: the fastest reader sets the pace, and when the last reader goes away before the end, what is left is driven on by a task
+//! with a deadline, so that the fill is not lost.
+//!
+//! Past the limit nothing is stored, nobody new attaches, and a reader who falls a whole limit behind is cut with an error. What breaks
+//! off in the middle ends in an error for everybody who got bytes of it, never in a clean end.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use larder_http::Reason;
+use parking_lot::Mutex;
+
+/// What is done when the body has ended: with the whole body, or with why there is none.
+pub(crate) type OnEnd = Box<dyn FnOnce(Result<Bytes, Reason>) + Send>;
+
+/// What remains to be done when the last reader has gone before the end.
+pub(crate) type OnOrphan = Box<dyn FnOnce(SharedBody) + Send>;
+
+/// The shared end of a body. Clones are handles, not readers.
+#[derive(Clone)]
+pub(crate) struct SharedBody {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    wakers: Arc<Wakers>,
+}
+
+struct State {
+    source: Option<Body>,
+    /// Chunks not yet taken by everybody, beginning with number `base`.
+    chunks: std::collections::VecDeque<Bytes>,
+    base: usize,
+    buffered: usize,
+    total: u64,
+    limit: usize,
+    /// What `Content-Length` or the body itself promised.
+    expected: Option<u64>,
+    over: bool,
+    trailers: Option<HeaderMap>,
+    end: Option<End>,
+    /// The position of each reader.
+    readers: Vec<Option<usize>>,
+    on_end: Option<OnEnd>,
+    on_orphan: Option<OnOrphan>,
+}
+
+#[derive(Clone)]
+enum End {
+    Complete,
+    Failed(Arc<str>),
+}
+
+/// Wakes all who wait for the next chunk.
+#[derive(Default)]
+struct Wakers(Mutex<Vec<Waker>>);
+
+impl Wake for Wakers {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        for waker in std::mem::take(&mut *self.0.lock()) {
+            waker.wake();
+        }
+    }
+}
+
+impl Wakers {
+    fn add(&self, waker: &Waker) {
+        let mut wakers = self.0.lock();
+        if !wakers.iter().any(|known| known.will_wake(waker)) {
+            wakers.push(waker.clone());
+        }
+    }
+}
+
+/// What reading a body to its end at once gave.
+pub(crate) enum Drained {
+    /// All of it, without waiting.
+    Whole(Bytes),
+    /// It is not there yet, or too large: what came so far, and the rest.
+    Partly(Vec<Bytes>, Body),
+    /// It broke or has trailers: what came so far, and the body that goes on to say so.
+    Unfit(Reason, Vec<Bytes>, Body, Option<Frame<Bytes>>, Option<axum::Error>),
+}
+
+/// Reads what can be read without waiting.
+pub(crate) fn drain_now(mut body: Body, limit: usize) -> Drained {
+    let mut cx = Context::from_waker(Waker::noop());
+    let (mut chunks, mut total) = (Vec::new(), 0usize);
+    loop {
+        if total > limit {
+            return Drained::Partly(chunks, body);
+        }
+        match Pin::new(&mut body).poll_frame(&mut cx) {
+            Poll::Pending => return Drained::Partly(chunks, body),
+            Poll::Ready(None) => return Drained::Whole(join(chunks)),
+            Poll::Ready(Some(Err(error))) => {
+                return Drained::Unfit(Reason::BodyError, chunks, body, None, Some(error));
+            }
+            Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                Ok(data) => {
+                    total = total.saturating_add(data.len());
+                    chunks.push(data);
+                }
+                Err(other) => return Drained::Unfit(Reason::Trailers, chunks, body, Some(other), None),
+            },
+        }
+    }
+}
+
+fn join(mut chunks: Vec<Bytes>) -> Bytes {
+    match chunks.len() {
+        0 => Bytes::new(),
+        1 => chunks.swap_remove(0),
+        _ => {
+            let mut whole = BytesMut::with_capacity(chunks.iter().map(Bytes::len).sum());
+            for chunk in &chunks {
+                whole.extend_from_slice(chunk);
+            }
+            whole.freeze()
+        }
+    }
+}
+
+impl SharedBody {
+    /// Shares `source`, of which `begun` was read already.
+    pub(crate) fn new(
+        source: Body,
+        begun: Vec<Bytes>,
+        limit: usize,
+        expected: Option<u64>,
+        on_end: OnEnd,
+        on_orphan: OnOrphan,
+    ) -> Self {
+        let buffered = begun.iter().map(Bytes::len).sum();
+        let state = State {
+            source: Some(source),
+            chunks: begun.into(),
+            base: 0,
+            buffered,
+            total: buffered as u64,
+            limit,
+            expected,
+            over: false,
+            trailers: None,
+            end: None,
+            readers: Vec::new(),
+            on_end: Some(on_end),
+            on_orphan: Some(on_orphan),
+        };
+        Self { shared: Arc::new(Shared { state: Mutex::new(state), wakers: Arc::default() }) }
+    }
+
+    /// A reader from the beginning; `None` once the limit was passed or the body failed.
+    pub(crate) fn reader(&self) -> Option<Reader> {
+        let mut state = self.shared.state.lock();
+        if state.base > 0 || state.over || matches!(state.end, Some(End::Failed(_))) {
+            return None;
+        }
+        let slot = state.readers.iter().position(Option::is_none).unwrap_or_else(|| {
+            state.readers.push(None);
+            state.readers.len() - 1
+        });
+        state.readers[slot] = Some(0);
+        Some(Reader { shared: Arc::clone(&self.shared), slot })
+    }
+
+    /// Drives the body to its end, reading nothing.
+    pub(crate) async fn drive(&self) {
+        std::future::poll_fn(|cx| {
+            let (wakers, mut after) = (&self.shared.wakers, None);
+            let poll = {
+                let mut state = self.shared.state.lock();
+                loop {
+                    if state.end.is_some() || state.over {
+                        break Poll::Ready(());
+                    }
+                    wakers.add(cx.waker());
+                    match state.advance(wakers) {
+                        Poll::Ready(done) => after = after.or(done),
+                        Poll::Pending => break Poll::Pending,
+                    }
+                }
+            };
+            if let Some(done) = after {
+                done();
+            }
+            wakers.wake_by_ref();
+            if poll.is_pending() {
+                wakers.add(cx.waker());
+            }
+            poll
+        })
+        .await;
+    }
+}
+
+impl SharedBody {
+    /// Gives the body up: it is not stored, and whoever still reads gets an error.
+    pub(crate) fn abandon(&self) {
+        let on_end = {
+            let mut state = self.shared.state.lock();
+            if state.end.is_none() {
+                state.end = Some(End::Failed("the body was given up before its end".into()));
+                state.source = None;
+            }
+            state.on_end.take()
+        };
+        if let Some(on_end) = on_end {
+            on_end(Err(Reason::ClientGone));
+        }
+        self.shared.wakers.wake_by_ref();
+    }
+
+    /// Drives the body to its end; if this is dropped before, the body is given up.
+    pub(crate) fn finish(self) -> impl Future<Output = ()> + Send {
+        let guard = Abandon(self);
+        async move {
+            guard.0.drive().await;
+        }
+    }
+}
+
+/// Gives a body up that has not ended when this is dropped.
+struct Abandon(SharedBody);
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
+impl fmt::Debug for SharedBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedBody").finish_non_exhaustive()
+    }
+}
+
+/// Something to run once the lock is released.
+type After = Option<Box<dyn FnOnce() + Send>>;
+
+impl State {
+    /// Asks the source for its next frame.
+    fn advance(&mut self, wakers: &Arc<Wakers>) -> Poll<After> {
+        let Some(source) = &mut self.source else { return Poll::Ready(None) };
+        let waker = Waker::from(Arc::clone(wakers));
+        let frame = match Pin::new(source).poll_frame(&mut Context::from_waker(&waker)) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(frame) => frame,
+        };
+        let ended = match frame {
+            None => Some(self.whole()),
+            Some(Err(error)) => {
+                self.end = Some(End::Failed(error.to_string().into()));
+                Some(Err(Reason::BodyError))
+            }
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => self.take(data),
+                Err(other) => {
+                    self.trailers = other.into_trailers().ok();
+                    self.give_up(Reason::Trailers)
+                }
+            },
+        };
+        let Some(outcome) = ended else { return Poll::Ready(None) };
+        if self.end.is_some() {
+            self.source = None;
+        }
+        let on_end = self.on_end.take();
+        Poll::Ready(on_end.map(|on_end| Box::new(move || on_end(outcome)) as Box<dyn FnOnce() + Send>))
+    }
+
+    fn take(&mut self, data: Bytes) -> Option<Result<Bytes, Reason>> {
+        self.total = self.total.saturating_add(data.len() as u64);
+        self.buffered += data.len();
+        self.chunks.push_back(data);
+        if self.expected.is_some_and(|expected| self.total > expected) {
+            return self.give_up(Reason::Truncated);
+        }
+        let source_ended = self.source.as_ref().is_some_and(HttpBody::is_end_stream);
+        if source_ended && self.expected.is_none_or(|expected| self.total == expected) {
+            return Some(self.whole());
+        }
+        if self.buffered > self.limit && !self.over {
+            self.over = true;
+            return self.give_up(Reason::TooLarge);
+        }
+        if self.over {
+            self.trim();
+        }
+        None
+    }
+
+    /// The body goes on, but it will not be stored.
+    fn give_up(&mut self, reason: Reason) -> Option<Result<Bytes, Reason>> {
+        self.over = true;
+        self.on_end.is_some().then_some(Err(reason))
+    }
+
+    /// The source has ended cleanly.
+    fn whole(&mut self) -> Result<Bytes, Reason> {
+        if self.expected.is_some_and(|expected| expected != self.total) {
+            self.end = Some(End::Failed("the body ended before its announced length".into()));
+            return Err(Reason::Truncated);
+        }
+        self.end = Some(End::Complete);
+        if self.over {
+            return Err(Reason::TooLarge);
+        }
+        let whole = join(self.chunks.iter().cloned().collect());
+        Ok(whole)
+    }
+
+    /// Forgets what everybody has read, and what the slowest is too far behind with.
+    fn trim(&mut self) {
+        let slowest = self.readers.iter().flatten().min().copied().unwrap_or(usize::MAX);
+        while self.base < slowest || self.buffered > self.limit.max(1) * 2 {
+            let Some(chunk) = self.chunks.pop_front() else { break };
+            self.buffered -= chunk.len();
+            self.base += 1;
+        }
+    }
+}
+
+/// One reader of a [`SharedBody`].
+pub(crate) struct Reader {
+    shared: Arc<Shared>,
+    slot: usize,
+}
+
+impl HttpBody for Reader {
+    type Data = Bytes;
+    type Error = Box<dyn StdError + Send + Sync>;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let wakers = &self.shared.wakers;
+        let mut after: After = None;
+        let mut moved = false;
+        let poll = {
+            let mut state = self.shared.state.lock();
+            loop {
+                let at = state.readers[self.slot].unwrap_or(usize::MAX);
+                if at < state.base {
+                    break Poll::Ready(Some(Err(
+                        "this reader fell too far behind a body that is too large to keep".into(),
+                    )));
+                }
+                if let Some(chunk) = state.chunks.get(at - state.base).cloned() {
+                    state.readers[self.slot] = Some(at + 1);
+                    if state.over {
+                        state.trim();
+                    }
+                    break Poll::Ready(Some(Ok(Frame::data(chunk))));
+                }
+                match &state.end {
+                    Some(End::Failed(why)) => break Poll::Ready(Some(Err(why.to_string().into()))),
+                    Some(End::Complete) => {
+                        // Trailers once, after the last chunk.
+                        let last = state.base + state.chunks.len();
+                        if at == last
+                            && let Some(trailers) = state.trailers.clone()
+                        {
+                            state.readers[self.slot] = Some(last + 1);
+                            break Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                        }
+                        break Poll::Ready(None);
+                    }
+                    None => {}
+                }
+                wakers.add(cx.waker());
+                match state.advance(wakers) {
+                    Poll::Ready(done) => {
+                        moved = true;
+                        after = after.or(done);
+                    }
+                    Poll::Pending => break Poll::Pending,
+                }
+            }
+        };
+        if let Some(done) = after {
+            done();
+        }
+        if moved {
+            wakers.wake_by_ref();
+            if poll.is_pending() {
+                wakers.add(cx.waker());
+            }
+        }
+        poll
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let state = self.shared.state.lock();
+        let at = state.readers[self.slot].unwrap_or(usize::MAX);
+        matches!(state.end, Some(End::Complete))
+            && state.trailers.is_none()
+            && at >= state.base + state.chunks.len()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let state = self.shared.state.lock();
+        match state.expected {
+            None => SizeHint::default(),
+            Some(expected) => {
+                let at = state.readers[self.slot].unwrap_or(0);
+                // Exact only from the beginning, which is when servers ask; later a lower bound does no harm.
+                if at == 0 { SizeHint::with_exact(expected) } else { SizeHint::default() }
+            }
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let (abandoned, orphan) = {
+            let mut state = self.shared.state.lock();
+            state.readers[self.slot] = None;
+            let last = state.readers.iter().all(Option::is_none);
+            let unfinished = last && state.end.is_none() && !state.over;
+            (unfinished, if unfinished { state.on_orphan.take() } else { None })
+        };
+        if !abandoned {
+            return;
+        }
+        let body = SharedBody { shared: Arc::clone(&self.shared) };
+        match orphan {
+            // A body that panicked must not be polled again.
+            Some(orphan) if !std::thread::panicking() => orphan(body),
+            _ => body.abandon(),
+        }
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").finish_non_exhaustive()
+    }
+}
+
+/// A body that begins with what was read already and goes on with the rest.
+pub(crate) struct Resumed {
+    pub(crate) begun: std::collections::VecDeque<Bytes>,
+    pub(crate) trailer: Option<Frame<Bytes>>,
+    pub(crate) error: Option<axum::Error>,
+    pub(crate) rest: Option<Body>,
+}
+
+impl HttpBody for Resumed {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if let Some(chunk) = self.begun.pop_front() {
+            return Poll::Ready(Some(Ok(Frame::data(chunk))));
+        }
+        if let Some(frame) = self.trailer.take() {
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        if let Some(error) = self.error.take() {
+            self.rest = None;
+            return Poll::Ready(Some(Err(error)));
+        }
+        match &mut self.rest {
+            Some(rest) => Pin::new(rest).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Fills that go on after their client went away: bounded in number and in time.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+/// How many go on at once in the process; above it, a fill ends with its client.
+const DETACHED: usize = 1024;
+
+fn places() -> &'static Arc<Semaphore> {
+    static PLACES: std::sync::OnceLock<Arc<Semaphore>> = std::sync::OnceLock::new();
+    PLACES.get_or_init(|| Arc::new(Semaphore::new(DETACHED)))
+}
+
+/// Runs `work` beside everything, for at most `limit`; drops it if there is no place or no runtime.
+pub(crate) fn spawn(limit: Duration, work: impl Future<Output = ()> + Send + 'static) {
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+    let Ok(place) = Arc::clone(places()).try_acquire_owned() else {
+        tracing::warn!(target: "larder::decision", "too many fills go on without their clients; one is dropped");
+        return;
+    };
+    runtime.spawn(async move {
+        let _place = place;
+        if tokio::time::timeout(limit, work).await.is_err() {
+            tracing::warn!(target: "larder::decision", ?limit, "a fill that went on without its client took too long");
+        }
+    });
+}
+
+/// A future that is polled where it stands, and handed to a task if it is dropped before its end.
+pub(crate) struct Detachable<T: 'static> {
+    work: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
+    limit: Duration,
+    /// Asked when it is dropped: is it worth it?
+    worth: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl<T: 'static> Detachable<T> {
+    pub(crate) fn new(
+        work: Pin<Box<dyn Future<Output = T> + Send>>,
+        limit: Duration,
+        worth: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self { work: Some(work), limit, worth: Box::new(worth) }
+    }
+}
+
+impl<T: 'static> Future for Detachable<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let Some(work) = &mut self.work else { return Poll::Pending };
+        let poll = work.as_mut().poll(cx);
+        if poll.is_ready() {
+            self.work = None;
+        }
+        poll
+    }
+}
+
+impl<T: 'static> Drop for Detachable<T> {
+    fn drop(&mut self) {
+        // A future that panicked must not be polled again.
+        if std::thread::panicking() {
+            return;
+        }
+        if let Some(work) = self.work.take()
+            && (self.worth)()
+        {
+            let limit = self.limit;
+            // The outcome, an error among them, is of interest to nobody any more.
+            spawn(limit, async move { drop(work.await) });
+        }
+    }
+}

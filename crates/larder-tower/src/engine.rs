@@ -1,0 +1,342 @@
+//! The way of a request: key, lookup, coalescing; and of its response: storable, tee, commit.
+//!
+//! Both caching layers are this engine. `cache_page` has both ends in one service; of the pair, `UpdateCacheLayer` has the back and
+//! `FetchFromCacheLayer` the front, and a ticket on the request connects them.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, Response, header};
+use larder_core::flight::{Joined, Leader, Outcome};
+use larder_core::{Cache, Fill, Key, Tag, UnixMillis};
+use larder_http::{CacheStatus, Forward, Reason, VaryFields};
+
+use crate::admit::{Facts, admit};
+use crate::identity::{Identity, url_tag};
+use crate::landing::{Landed, Landing, Traffic};
+use crate::lookup::{Found, look, look_now};
+use crate::outer::Outer;
+use crate::respond;
+use crate::settings::Settings;
+use crate::which::{Chosen, choose};
+
+/// How long a key is remembered as not storable; its requests wait for nobody meanwhile.
+pub(crate) const PASS_MILLIS: u64 = 60_000;
+/// The same after a server error, which may be over soon.
+pub(crate) const PASS_ERROR_MILLIS: u64 = 1_000;
+/// How often a request that waited joins another flight before it goes alone.
+const REGROUPS: usize = 8;
+
+/// The engine of one layer. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    settings: Arc<Settings>,
+}
+
+/// A request that was admitted.
+pub(crate) struct Visit {
+    pub(crate) engine: Engine,
+    pub(crate) cache: Cache,
+    pub(crate) identity: Identity,
+    pub(crate) facts: Facts,
+    /// The request's fields as the outermost end of the layer saw them.
+    pub(crate) headers: HeaderMap,
+    pub(crate) began: UnixMillis,
+}
+
+/// What becomes of an admitted request at the front.
+pub(crate) enum Front {
+    /// It is answered from a stored page.
+    Hit(Arc<larder_http::StoredResponse>),
+    /// It is answered with what another request made.
+    Joined(Arc<Landed>),
+    /// It makes its page.
+    Lead(Box<Lead>),
+    /// It goes alone, and nothing of it is stored.
+    Alone(Visit, Forward, Reason),
+}
+
+/// A request that makes its page.
+pub(crate) struct Lead {
+    pub(crate) visit: Visit,
+    pub(crate) forward: Forward,
+    pub(crate) fill: Fill,
+    pub(crate) traffic: Arc<Traffic>,
+    pub(crate) flight: Key,
+    /// Others wait for it; `None`: it was known not to be storable, or is for this request alone.
+    pub(crate) leader: Option<Arc<Leader<Landing>>>,
+    /// The application's own body had a length, though a middleware since may have hidden it.
+    pub(crate) known_length: bool,
+}
+
+/// What [`Engine::enter`] makes of a request.
+pub(crate) enum Entrance {
+    /// A page was at hand.
+    Hit(Response<Body>),
+    /// Admitted; the front has to be asked.
+    Visit(Visit),
+    /// Not for the cache.
+    Bypass(Reason),
+}
+
+impl Engine {
+    /// An engine with these settings.
+    pub fn new(settings: Settings) -> Self {
+        Self { settings: Arc::new(settings) }
+    }
+
+    /// What the layer was told.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Sorts a request out, and answers it if that needs no waiting. With `answer` false it is only sorted out.
+    pub(crate) fn enter(&self, parts: &Parts, has_body: bool, answer: bool) -> Entrance {
+        let settings = &*self.settings;
+        let mut facts = match admit(&parts.method, &parts.headers, &settings.identity_headers, has_body) {
+            Ok(facts) => facts,
+            Err(reason) => return Entrance::Bypass(reason),
+        };
+        if settings.timeout.is_zero() {
+            return Entrance::Bypass(Reason::ZeroTimeout);
+        }
+        let Some(Chosen { cache, own_id }) = choose(settings, &parts.extensions) else {
+            return Entrance::Bypass(Reason::NoSuchCache);
+        };
+        facts.nested = parts.extensions.get::<Outer>().is_some();
+        let identity = Identity::of(settings, &cache, own_id, parts, facts);
+        let began = cache.clock().now();
+        if answer
+            && !facts.precondition
+            && let Some(page) = self.hit_now(&cache, &identity, &parts.headers, facts, began)
+        {
+            return Entrance::Hit(respond::from_stored(&page, facts, &parts.headers, began));
+        }
+        let headers = parts.headers.clone();
+        Entrance::Visit(Visit { engine: self.clone(), cache, identity, facts, headers, began })
+    }
+
+    fn hit_now(
+        &self,
+        cache: &Cache,
+        identity: &Identity,
+        headers: &HeaderMap,
+        facts: Facts,
+        now: UnixMillis,
+    ) -> Option<Arc<larder_http::StoredResponse>> {
+        let limit = self.settings.max_variants;
+        match look_now(cache, identity, headers, limit, now)? {
+            Found::Hit(page) => Some(page),
+            Found::Miss(_) if facts.head => {
+                match look_now(cache, &identity.head_twin(), headers, limit, now)? {
+                    Found::Hit(page) => Some(page),
+                    Found::Miss(_) => None,
+                }
+            }
+            Found::Miss(_) => None,
+        }
+    }
+
+    /// For a request with an unsafe method: the cache and the tag of its URL, whose pages a success drops (RFC 9111, section 4.4).
+    pub(crate) fn target(&self, parts: &Parts) -> Option<(Cache, Tag)> {
+        let Chosen { cache, own_id } = choose(&self.settings, &parts.extensions)?;
+        if !cache.capabilities().stores {
+            return None;
+        }
+        let mut facts = Facts::default();
+        facts.routing = crate::admit::ROUTING_FIELDS.iter().any(|name| parts.headers.contains_key(*name));
+        let identity = Identity::of(&self.settings, &cache, own_id, parts, facts);
+        let tag = url_tag(&identity.primary_key());
+        Some((cache, tag))
+    }
+}
+
+impl Visit {
+    fn limit(&self) -> u32 {
+        self.engine.settings.max_variants
+    }
+
+    async fn look(&self) -> Result<Found, larder_core::Error> {
+        let found = look(&self.cache, &self.identity, &self.headers, self.limit()).await?;
+        match found {
+            Found::Miss(_) if self.facts.head => {
+                let twin = self.identity.head_twin();
+                match look(&self.cache, &twin, &self.headers, self.limit()).await? {
+                    Found::Hit(page) => Ok(Found::Hit(page)),
+                    Found::Miss(_) => Ok(found),
+                }
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// Under what those meet who make the same variant.
+    fn flight_key(&self, fields: &VaryFields) -> Key {
+        self.identity.variant(fields, &self.headers, false).key().clone()
+    }
+
+    /// The front: looks, waits, or leads.
+    pub(crate) async fn front(mut self) -> Front {
+        if self.facts.precondition {
+            return Front::Alone(self, Forward::Request, Reason::Precondition);
+        }
+        let mut forward = match self.look().await {
+            Ok(Found::Hit(page)) => return Front::Hit(page),
+            Ok(Found::Miss(forward)) => forward,
+            Err(error) => return self.backend_failed(&error),
+        };
+        let traffic = self.cache.attached::<Traffic>();
+        let tags = self.known_tags();
+        let mut fields = VaryFields::default();
+        for _ in 0..REGROUPS {
+            let fill = match self.cache.begin(&tags).await {
+                Ok(fill) => fill,
+                Err(error) => return self.backend_failed(&error),
+            };
+            self.began = self.cache.clock().now();
+            let get_flight = self.flight_key(&fields);
+            let passes = traffic.passes(&get_flight, self.began);
+            if self.facts.solo || passes || !self.cache.capabilities().stores {
+                return Front::Lead(Box::new(self.lead(forward, fill, traffic, get_flight, None)));
+            }
+            let limit = self.engine.settings.max_waiters;
+            // A HEAD may wait for a GET; a GET never waits for a HEAD, which has no body to give.
+            let (flight, joined) = match self.facts.head {
+                true => match traffic.flights.follow(&get_flight, fill.fence(), limit) {
+                    Some(joined) => (get_flight, joined),
+                    None => {
+                        let twin =
+                            self.identity.head_twin().variant(&fields, &self.headers, false).key().clone();
+                        let joined = traffic.flights.join(&twin, fill.fence(), limit);
+                        (twin, joined)
+                    }
+                },
+                false => {
+                    let joined = traffic.flights.join(&get_flight, fill.fence(), limit);
+                    (get_flight, joined)
+                }
+            };
+            let mut waiter = match joined {
+                Joined::Full => return Front::Alone(self, forward, Reason::WaitLimit),
+                Joined::Lead(leader) => {
+                    // Whoever led before may have landed between our look and our lead.
+                    return match self.look().await {
+                        Ok(Found::Hit(page)) => Front::Hit(page),
+                        Ok(Found::Miss(_)) => Front::Lead(Box::new(self.lead(
+                            forward,
+                            fill,
+                            traffic,
+                            flight,
+                            Some(Arc::new(leader)),
+                        ))),
+                        Err(error) => self.backend_failed(&error),
+                    };
+                }
+                Joined::Wait(waiter) => waiter,
+            };
+            let waited = tokio::select! {
+                outcome = waiter.wait() => outcome,
+                () = self.cache.clock().sleep(self.engine.settings.max_wait) => {
+                    return Front::Alone(self, forward, Reason::WaitLimit);
+                }
+            };
+            drop(waiter);
+            match waited {
+                Outcome::Value(Landing::Page(landed)) => {
+                    let own = self.identity.variant(&landed.fields, &self.headers, landed.widened);
+                    if own.key() == landed.variant.key() {
+                        return Front::Joined(landed);
+                    }
+                    // The leader's head says what the page varies on, and ours is another variant: meet the others of it.
+                    forward = Forward::VaryMiss;
+                    fields = landed.fields.clone();
+                }
+                Outcome::Value(Landing::Alone) => {
+                    self.began = self.cache.clock().now();
+                    let get_flight = self.flight_key(&fields);
+                    return Front::Lead(Box::new(self.lead(forward, fill, traffic, get_flight, None)));
+                }
+                // Gone without a word: look again, and compete for the lead.
+                Outcome::Abandoned => match self.look().await {
+                    Ok(Found::Hit(page)) => return Front::Hit(page),
+                    Ok(Found::Miss(_)) => {}
+                    Err(error) => return self.backend_failed(&error),
+                },
+            }
+        }
+        Front::Alone(self, forward, Reason::WaitLimit)
+    }
+
+    fn lead(
+        self,
+        forward: Forward,
+        fill: Fill,
+        traffic: Arc<Traffic>,
+        flight: Key,
+        leader: Option<Arc<Leader<Landing>>>,
+    ) -> Lead {
+        Lead { visit: self, forward, fill, traffic, flight, leader, known_length: false }
+    }
+
+    fn backend_failed(self, error: &larder_core::Error) -> Front {
+        tracing::warn!(target: "larder::backend", cache = self.cache.name(), kind = error.kind().as_str(), %error, "the store failed; the page is made without it");
+        Front::Alone(self, Forward::Miss, Reason::BackendError)
+    }
+
+    /// The tags that the page will have whatever the handler says.
+    fn known_tags(&self) -> Vec<Tag> {
+        let mut tags = self.engine.settings.tags.clone();
+        tags.push(self.identity.url_tag());
+        tags
+    }
+
+    /// Takes away from the request what the page must not depend on.
+    pub(crate) fn prepare(&self, headers: &mut HeaderMap, leads: bool) {
+        self.identity.strip(headers);
+        // Who makes a page for many makes the whole page; the client's condition is evaluated on it afterwards.
+        if leads && self.facts.conditional {
+            headers.remove(header::IF_NONE_MATCH);
+            headers.remove(header::IF_MODIFIED_SINCE);
+        }
+    }
+}
+
+/// Whether a request carries a body. Wrappers around bodies often don't say that they are empty, so on HTTP/1, where a body
+/// needs a field to announce it, only the fields (and a known size) count.
+pub(crate) fn has_body<B: http_body::Body>(version: http::Version, body: &B) -> bool {
+    let hint = body.size_hint();
+    hint.lower() > 0 || (version >= http::Version::HTTP_2 && !body.is_end_stream() && hint.exact() != Some(0))
+}
+
+/// Says on a response that passed by why it did.
+pub(crate) fn say(headers: &mut HeaderMap, forward: Forward, reason: Option<Reason>) {
+    let mut status = CacheStatus::forward(forward);
+    status.detail = reason.map(Reason::as_str);
+    status.append_to(headers);
+}
+
+/// The words for a request that was not for the cache.
+pub(crate) fn say_bypass(headers: &mut HeaderMap, reason: Reason) {
+    match reason {
+        Reason::Method => say(headers, Forward::Method, None),
+        other => say(headers, Forward::Bypass, Some(other)),
+    }
+}
+
+/// The length a body says it has.
+pub(crate) fn known_length(body: &Body, headers: &HeaderMap) -> Option<u64> {
+    use http_body::Body as _;
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+    announced.or_else(|| body.size_hint().exact())
+}
+
+/// Any body as Axum's.
+pub(crate) fn into_body<B>(response: Response<B>) -> Response<Body>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    response.map(Body::new)
+}

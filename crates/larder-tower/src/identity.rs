@@ -1,0 +1,273 @@
+//! Who asks for what: the identity of a request, and the keys that follow from it.
+//!
+//! The *primary key* is the URL as the application sees it: scheme, host, original path and query (and the current one where a
+//! router rewrote it), the layer's prefix and what its `key_fn`s add. Under it stands a [`Record`](crate::record::Record), which
+//! knows the field lists of the `Vary`s seen. A *variant* is a set of fields with the request's values for them, and the digest
+//! of the request's credentials, if it has any.
+//!
+//! Variants of one URL share a bounded number of slots, two for each variant to choose from, so nobody can fill a store by sending
+//! header values; anonymous and credentialed ones have slots of their own, so users never evict what everybody reads. The whole
+//! identity stands in the stored page and is compared when it is read: a slot never decides.
+
+use std::borrow::Cow;
+
+use axum::extract::OriginalUri;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use larder_core::{Cache, Key, KeyBuilder};
+use larder_http::{VaryFields, canonical_field, joined_cookies};
+
+use crate::admit::{Facts, ROUTING_FIELDS};
+use crate::settings::{Level, Settings};
+
+/// A digest of everything by which a request names its user.
+pub(crate) type Digest = [u8; 32];
+
+/// The identity of one request.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    primary: KeyBuilder,
+    /// The cookies that count, if they are not simply all of them; `Some("")`: none.
+    cookies: Option<HeaderValue>,
+    digest: Option<Digest>,
+    /// What the application sees where a middleware between the pair changed the request.
+    inner: Option<Box<HeaderMap>>,
+}
+
+impl Identity {
+    /// The identity of a request that was admitted with these facts. Cookies that do not count are *not yet*
+    /// removed; see [`Identity::strip`].
+    pub(crate) fn of(settings: &Settings, cache: &Cache, own_id: bool, parts: &Parts, facts: Facts) -> Self {
+        let primary = primary(settings, cache, own_id, parts, facts);
+        let (mut cookies, mut digest) = (None, None);
+        if facts.credentials {
+            let counted = counted_cookies(settings, &parts.headers);
+            digest = credentials(settings, &parts.headers, counted.as_ref().map(|(value, _)| &**value));
+            cookies = match counted {
+                // A filtered Cookie line is made of bytes of a valid one, so it is one.
+                Some((value, true)) => {
+                    Some(HeaderValue::from_bytes(&value).unwrap_or(HeaderValue::from_static("")))
+                }
+                _ => None,
+            };
+        }
+        Self { primary, cookies, digest, inner: None }
+    }
+
+    /// Removes the cookies that do not count from the request that the handler will see.
+    pub(crate) fn strip(&self, headers: &mut HeaderMap) {
+        match &self.cookies {
+            None => {}
+            Some(none) if none.is_empty() => {
+                headers.remove(header::COOKIE);
+            }
+            Some(kept) => {
+                headers.insert(header::COOKIE, kept.clone());
+            }
+        }
+    }
+
+    /// Adds what the application sees, where a middleware between the pair rewrote URL or headers.
+    pub(crate) fn seen_inside(&mut self, outside: &HeaderMap, uri: &Uri, parts: &Parts) {
+        if *uri != parts.uri {
+            self.primary.mark(b'i').part(path_and_query(&parts.uri));
+        }
+        if *outside != parts.headers {
+            self.inner = Some(Box::new(parts.headers.clone()));
+        }
+    }
+
+    /// The same request, of which only a HEAD was seen.
+    pub(crate) fn head_twin(&self) -> Self {
+        let mut twin = self.clone();
+        twin.primary.mark(b'H');
+        twin
+    }
+
+    /// The digest of the request's credentials.
+    pub(crate) fn digest(&self) -> Option<Digest> {
+        self.digest
+    }
+
+    /// Whether the request names a user.
+    pub(crate) fn is_credentialed(&self) -> bool {
+        self.digest.is_some()
+    }
+
+    /// The key of the URL's record.
+    pub(crate) fn primary_key(&self) -> Key {
+        self.primary.key()
+    }
+
+    /// The tag under which every page of this URL stands, with all its variants.
+    pub(crate) fn url_tag(&self) -> larder_core::Tag {
+        url_tag(&self.primary_key())
+    }
+
+    /// The identity of one variant: the fields' values, and the credentials unless the page is for everybody.
+    pub(crate) fn variant(&self, fields: &VaryFields, headers: &HeaderMap, everybody: bool) -> Variant {
+        let mut b = self.primary.clone();
+        b.mark(b'v');
+        let mut value: Vec<u8> = Vec::new();
+        for name in fields.iter() {
+            b.part(name.as_str().as_bytes());
+            value.clear();
+            canonical(name, headers, &mut value);
+            if let Some(inner) = &self.inner {
+                let outside = value.len();
+                canonical(name, inner, &mut value);
+                if value[..outside] == value[outside..] {
+                    value.truncate(outside);
+                }
+            }
+            // Credentials stand in keys and entries as digests only.
+            if is_sensitive(name) {
+                b.part(blake3::hash(&value).as_bytes());
+            } else {
+                b.part(&value);
+            }
+        }
+        let digest = self.digest.filter(|_| !everybody);
+        match &digest {
+            Some(digest) => b.mark(b'c').part(digest),
+            None => b.mark(b'a'),
+        };
+        Variant { key: b.build(), credentialed: digest.is_some() }
+    }
+}
+
+/// One variant of a URL.
+#[derive(Clone, Debug)]
+pub(crate) struct Variant {
+    key: Key,
+    credentialed: bool,
+}
+
+impl Variant {
+    /// The full identity, as it stands in the stored page.
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// The two slots it may stand in.
+    pub(crate) fn slots(&self, primary: &Identity, limit: u32) -> [Key; 2] {
+        let hash = blake3::hash(self.key.identity());
+        let half = (limit / 2).max(1);
+        let pick = |at: usize| {
+            let bytes = &hash.as_bytes()[at..at + 4];
+            u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) % half
+        };
+        // Two halves, so that the two slots of a variant are never the same one.
+        [pick(0), half + pick(4)].map(|slot| {
+            let mut b = primary.primary.clone();
+            b.mark(if self.credentialed { b'C' } else { b'A' }).part(&slot.to_le_bytes());
+            b.build()
+        })
+    }
+}
+
+/// The tag of the URL whose record stands under `primary`.
+pub(crate) fn url_tag(primary: &Key) -> larder_core::Tag {
+    larder_core::Tag::from(format!("larder.url:{}", &blake3::hash(primary.identity()).to_hex()[..40]))
+}
+
+fn primary(settings: &Settings, cache: &Cache, own_id: bool, parts: &Parts, facts: Facts) -> KeyBuilder {
+    let mut b = cache.key_builder("page");
+    b.mark(match settings.level {
+        Level::Page => b'P',
+        Level::Site => b'S',
+    });
+    if own_id {
+        b.mark(b'#').part(&settings.id.to_le_bytes());
+    }
+    let uri = &parts.uri;
+    let original = parts.extensions.get::<OriginalUri>().map(|o| &o.0);
+    b.part(uri.scheme_str().unwrap_or("").as_bytes());
+    // The URL's authority (HTTP/2, absolute form) beats Host; where a handler could read another Host, both count.
+    let host = parts.headers.get(header::HOST).map(HeaderValue::as_bytes);
+    let authority =
+        uri.authority().or_else(|| original.and_then(Uri::authority)).map(|a| a.as_str().as_bytes());
+    b.part(authority.or(host).unwrap_or(b""));
+    if let (Some(authority), Some(host)) = (authority, host)
+        && authority != host
+    {
+        b.mark(b'h').part(host);
+    }
+    let (path, current) = match original {
+        Some(original) => (path_and_query(original), Some(path_and_query(uri))),
+        None => (path_and_query(uri), None),
+    };
+    b.part(path);
+    if let Some(current) = current.filter(|c| *c != path) {
+        b.mark(b'n').part(current);
+    }
+    if !settings.key_prefix.is_empty() {
+        b.mark(b'p').part(settings.key_prefix.as_bytes());
+    }
+    if facts.routing {
+        for name in ROUTING_FIELDS {
+            for value in parts.headers.get_all(name) {
+                let value =
+                    if name == "forwarded" { forwarded(value.as_bytes()) } else { value.as_bytes().into() };
+                b.mark(b'r').part(name.as_bytes()).part(&value);
+            }
+        }
+    }
+    for part in &settings.key_fns {
+        b.mark(b'f').part(part(parts).as_bytes());
+    }
+    b
+}
+
+/// `Forwarded` without the members that differ with each client: only what may change the page counts.
+fn forwarded(value: &[u8]) -> Cow<'static, [u8]> {
+    let kept: Vec<&[u8]> = value
+        .split(|b| *b == b',' || *b == b';')
+        .map(<[u8]>::trim_ascii)
+        .filter(|pair| {
+            let name = pair.split(|b| *b == b'=').next().unwrap_or(pair).trim_ascii();
+            !name.eq_ignore_ascii_case(b"for") && !name.eq_ignore_ascii_case(b"by")
+        })
+        .collect();
+    kept.join(&b";"[..]).into()
+}
+
+fn path_and_query(uri: &Uri) -> &[u8] {
+    uri.path_and_query().map_or(b"/", |pq| pq.as_str().as_bytes())
+}
+
+/// The cookies that count, and whether that is other than what the request carries.
+fn counted_cookies<'a>(settings: &Settings, headers: &'a HeaderMap) -> Option<(Cow<'a, [u8]>, bool)> {
+    let all = joined_cookies(headers)?;
+    let kept = settings.cookies.filter(all.clone());
+    let changed = *kept != *all;
+    Some((kept, changed))
+}
+
+fn credentials(settings: &Settings, headers: &HeaderMap, cookies: Option<&[u8]>) -> Option<Digest> {
+    let mut hasher = blake3::Hasher::new();
+    let mut any = false;
+    let mut add = |name: &str, value: &[u8]| {
+        any = true;
+        hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
+        hasher.update(&(value.len() as u64).to_le_bytes()).update(value);
+    };
+    if let Some(cookies) = cookies.filter(|c| !c.is_empty()) {
+        add("cookie", cookies);
+    }
+    for name in std::iter::once(&header::AUTHORIZATION).chain(&settings.identity_headers) {
+        for value in headers.get_all(name) {
+            add(name.as_str(), value.as_bytes());
+        }
+    }
+    any.then(|| *hasher.finalize().as_bytes())
+}
+
+fn canonical(name: &HeaderName, headers: &HeaderMap, out: &mut Vec<u8>) {
+    canonical_field(name, headers, &mut |bytes| out.extend_from_slice(bytes));
+}
+
+fn is_sensitive(name: &HeaderName) -> bool {
+    matches!(name.as_str(), "cookie" | "authorization" | "proxy-authorization")
+        || name.as_str().starts_with("x-")
+}

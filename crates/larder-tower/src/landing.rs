@@ -1,0 +1,303 @@
+//! A fill on its way into the store, and what those who wait for it get.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode};
+use larder_core::flight::{Flights, Leader};
+use larder_core::{Cache, Entry, Fill, Key, Tag, UnixMillis, When};
+use larder_http::{CacheStatus, Forward, Reason, StoredMeta, StoredResponse, VaryFields};
+use parking_lot::Mutex;
+
+use crate::admit::Facts;
+use crate::body::SharedBody;
+use crate::identity::{Identity, Variant};
+use crate::record::Record;
+use crate::respond;
+
+/// What a leader publishes at its head.
+#[derive(Clone)]
+pub(crate) enum Landing {
+    /// A page; whoever's variant it is may read it along.
+    Page(Arc<Landed>),
+    /// Not to be shared: each for itself.
+    Alone,
+}
+
+/// A page of which the head is known and the body is coming.
+pub(crate) struct Landed {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) fields: VaryFields,
+    pub(crate) variant: Variant,
+    /// For everybody, whatever credentials they send.
+    pub(crate) widened: bool,
+    pub(crate) meta: StoredMeta,
+    pub(crate) body: LandedBody,
+}
+
+pub(crate) enum LandedBody {
+    Whole(Bytes),
+    Coming(SharedBody),
+}
+
+impl Landed {
+    /// The answer for one who waited; `None` if the body can't be joined any more.
+    pub(crate) fn answer(
+        &self,
+        facts: Facts,
+        request: &HeaderMap,
+        now: UnixMillis,
+    ) -> Option<Response<Body>> {
+        let (status, mut headers) = respond::conditioned(self.status, &self.headers, facts, request, now);
+        let mut cache_status = CacheStatus::forward(Forward::Miss);
+        cache_status.collapsed = Some(true);
+        cache_status.append_to(&mut headers);
+        match &self.body {
+            LandedBody::Whole(bytes) => {
+                let body = if status == StatusCode::NOT_MODIFIED { Bytes::new() } else { bytes.clone() };
+                Some(respond::finish(status, headers, body, facts, false))
+            }
+            LandedBody::Coming(shared) => {
+                let body = match facts.head || status == StatusCode::NOT_MODIFIED {
+                    true => Body::empty(),
+                    false => Body::new(shared.reader()?),
+                };
+                let mut response = Response::new(body);
+                *response.status_mut() = status;
+                *response.headers_mut() = headers;
+                Some(response)
+            }
+        }
+    }
+}
+
+/// What all layers on one cache share in this process.
+pub(crate) struct Traffic {
+    pub(crate) flights: Flights<Landing>,
+    /// Keys whose answers turned out not to be storable, and until when nobody waits for them (hit-for-miss).
+    passes: quick_cache::sync::Cache<Key, UnixMillis>,
+}
+
+/// How many keys are remembered as not storable.
+const PASSES: usize = 10_000;
+
+impl Default for Traffic {
+    fn default() -> Self {
+        Self { flights: Flights::new(), passes: quick_cache::sync::Cache::new(PASSES) }
+    }
+}
+
+impl std::fmt::Debug for Traffic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Traffic").field("flights", &self.flights.len()).finish_non_exhaustive()
+    }
+}
+
+impl Traffic {
+    pub(crate) fn passes(&self, key: &Key, now: UnixMillis) -> bool {
+        self.passes.get(key).is_some_and(|until| now < until)
+    }
+
+    pub(crate) fn pass(&self, key: &Key, until: UnixMillis) {
+        self.passes.insert(key.clone(), until);
+    }
+
+    pub(crate) fn unpass(&self, key: &Key) {
+        self.passes.remove(key);
+    }
+}
+
+/// Everything that is needed to store a page once its body is whole.
+pub(crate) struct Store {
+    pub(crate) cache: Cache,
+    pub(crate) identity: Identity,
+    pub(crate) fill: Fill,
+    pub(crate) tags: Vec<Tag>,
+    pub(crate) limit: u32,
+    pub(crate) landed: Arc<Landed>,
+    pub(crate) leader: Option<Arc<Leader<Landing>>>,
+}
+
+impl Store {
+    /// Stores the page, or says in the log why not. The flight stays open until then, so that nobody falls between it and the store.
+    async fn run(self, body: Bytes) {
+        let cache = self.cache.clone();
+        match self.try_run(body).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::debug!(target: "larder::decision", cache = cache.name(), reason = Reason::Invalidated.as_str(), "a page was not stored")
+            }
+            Err(error) => {
+                tracing::warn!(target: "larder::backend", cache = cache.name(), kind = error.kind().as_str(), %error, "a page could not be stored")
+            }
+        }
+    }
+
+    async fn try_run(&self, body: Bytes) -> Result<bool, larder_core::Error> {
+        let landed = &self.landed;
+        let until = landed.meta.timing.usable_until();
+        let until = (until != UnixMillis::MAX).then_some(until);
+        let Some(stamp) = self.cache.seal(&self.fill, &self.tags, until).await? else { return Ok(false) };
+        // Overtaken by a fill that began after an invalidation: ours is the older page.
+        if self.leader.as_ref().is_some_and(|leader| !leader.is_open()) {
+            return Ok(false);
+        }
+        let inline = landed.fields.is_empty() && (landed.widened || !self.identity.is_credentialed());
+        let primary = self.identity.primary_key();
+        let mut meta = landed.meta.clone();
+        if inline {
+            meta.key = Bytes::copy_from_slice(primary.identity());
+        }
+        let page = StoredResponse { status: landed.status, headers: landed.headers.clone(), body, meta };
+        let page = Record::of(Arc::new(page));
+        let there = self.cache.lookup(std::slice::from_ref(&primary)).await?.pop().flatten();
+        let mut record = match there.as_ref().map(Record::from_entry) {
+            Some(Ok(record)) => Record::clone(&record),
+            _ => Record::default(),
+        };
+        if inline {
+            record.page = page.page;
+            let until = later(until, there.as_ref().filter(|_| !record.sets.is_empty()), until);
+            self.cache.put(&primary, Entry::new(record.into_value(), until, stamp), When::Always).await?;
+            return Ok(true);
+        }
+        let untagged = larder_core::Stamp::untagged(stamp.space);
+        let slot = self.slot().await?;
+        self.cache.put(&slot, Entry::new(page.into_value(), until, stamp), When::Always).await?;
+        let noted = record.note(&landed.fields);
+        let outlived =
+            there.as_ref().is_none_or(|entry| later(entry.expires(), None, until) != entry.expires());
+        if noted || outlived {
+            // A page that stands in the record keeps the stamp it was stored with.
+            let stamp = match (&there, &record.page) {
+                (Some(entry), Some(_)) => entry.stamp().clone(),
+                _ => untagged,
+            };
+            let until = later(until, there.as_ref(), until);
+            self.cache.put(&primary, Entry::new(record.into_value(), until, stamp), When::Always).await?;
+        }
+        Ok(true)
+    }
+
+    /// The slot to store the variant in: its own from before, else a free one, else the one with the older page.
+    async fn slot(&self) -> Result<Key, larder_core::Error> {
+        let [first, second] = self.landed.variant.slots(&self.identity, self.limit);
+        let found = self.cache.lookup(&[first.clone(), second.clone()]).await?;
+        let age = |entry: &Option<Entry>| {
+            let page = entry.as_ref().and_then(|e| Record::from_entry(e).ok()).and_then(|r| r.page.clone());
+            match page {
+                None => 1,
+                Some(page) if *page.meta.key == *self.landed.variant.key().identity() => 0,
+                Some(page) => page.meta.timing.response_time.max(2),
+            }
+        };
+        Ok(if age(&found[1]) < age(&found[0]) { second } else { first })
+    }
+}
+
+/// The later of two expiries; `None` is never.
+fn later(a: Option<UnixMillis>, entry: Option<&Entry>, b: Option<UnixMillis>) -> Option<UnixMillis> {
+    let ab = a.zip(b).map(|(a, b)| a.max(b));
+    match entry {
+        None => ab,
+        Some(entry) => ab.zip(entry.expires()).map(|(x, y)| x.max(y)),
+    }
+}
+
+/// Waits for two things: the verdict on the head, and the end of the body. Only with both is the page stored.
+pub(crate) struct Gate(Mutex<Option<Waiting>>);
+
+struct Waiting {
+    store: Store,
+    traffic: Arc<Traffic>,
+    flight: Key,
+    approved: bool,
+    body: Option<Bytes>,
+}
+
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Gate {
+    pub(crate) fn new(store: Store, traffic: Arc<Traffic>, flight: Key) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Some(Waiting { store, traffic, flight, approved: false, body: None }))))
+    }
+
+    /// The head has passed: those who wait get the page. Gives back what is left to do.
+    #[must_use]
+    pub(crate) fn approve(&self) -> Option<Task> {
+        let mut waiting = self.0.lock();
+        let state = waiting.as_mut()?;
+        state.approved = true;
+        state.traffic.unpass(&state.flight);
+        if let Some(leader) = &state.store.leader {
+            leader.publish(Landing::Page(Arc::clone(&state.store.landed)));
+        }
+        Self::ready(&mut waiting)
+    }
+
+    /// The head became private, or never came: each for itself.
+    pub(crate) fn refuse(&self, reason: Reason) {
+        let Some(state) = self.0.lock().take() else { return };
+        if reason == Reason::BecamePrivate {
+            state.traffic.pass(
+                &state.flight,
+                state.store.cache.clock().now().saturating_add(crate::engine::PASS_MILLIS),
+            );
+        }
+        // A client that went away says nothing about the page: the next one leads.
+        if let Some(leader) = &state.store.leader
+            && reason != Reason::ClientGone
+        {
+            leader.publish(Landing::Alone);
+        }
+    }
+
+    /// The body has ended, whole or not.
+    #[must_use]
+    pub(crate) fn ended(&self, body: Result<Bytes, Reason>) -> Option<Task> {
+        let mut waiting = self.0.lock();
+        match body {
+            Ok(body) => waiting.as_mut()?.body = Some(body),
+            Err(reason) => {
+                let state = waiting.take()?;
+                drop(waiting);
+                tracing::debug!(target: "larder::decision", cache = state.store.cache.name(), reason = reason.as_str(), "a page was not stored");
+                if matches!(reason, Reason::TooLarge | Reason::Trailers) {
+                    let until = state.store.cache.clock().now().saturating_add(crate::engine::PASS_MILLIS);
+                    state.traffic.pass(&state.flight, until);
+                    if let Some(leader) = state.store.leader.as_ref().filter(|_| !state.approved) {
+                        leader.publish(Landing::Alone);
+                    }
+                }
+                return None;
+            }
+        }
+        Self::ready(&mut waiting)
+    }
+
+    fn ready(waiting: &mut Option<Waiting>) -> Option<Task> {
+        if !waiting.as_ref().is_some_and(|w| w.approved && w.body.is_some()) {
+            return None;
+        }
+        let Waiting { store, body, .. } = waiting.take()?;
+        Some(Box::pin(store.run(body?)))
+    }
+}
+
+/// Runs a task now if it needs no waiting, else beside the request.
+pub(crate) fn run_soon(task: Option<Task>) {
+    let Some(mut task) = task else { return };
+    let mut cx = Context::from_waker(Waker::noop());
+    // Without a runtime, a store that has to wait is a store that is not done.
+    let runtime = tokio::runtime::Handle::try_current();
+    if task.as_mut().poll(&mut cx).is_pending()
+        && let Ok(runtime) = runtime
+    {
+        runtime.spawn(task);
+    }
+}

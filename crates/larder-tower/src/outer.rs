@@ -1,0 +1,148 @@
+//! The commit rule: a page is stored, and those who wait for it released, only when its head has passed the outermost Larder layer without
+//! becoming private.
+//!
+//! A route layer can't see what middleware outside it adds later: a session layer that sets its cookie on a first visit, say. The
+//! outermost layer (a `CachesLayer` or the per-site pair) puts an [`Outer`] on the request; whoever wants to store inside leaves a [`Pending`]
+//! with it, and it gives its verdict on the final head. No approval, no store: if the request is dropped before, the page counts as
+//! uncacheable.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use larder_http::{Reason, became_private};
+use parking_lot::Mutex;
+
+use crate::identity::Digest;
+
+/// What is to be done once the verdict is known.
+pub(crate) type Pending = Box<dyn FnOnce(Result<(), Reason>) + Send>;
+
+/// The outermost layer's ear, on the request.
+#[derive(Clone)]
+pub(crate) struct Outer {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    pending: Vec<Pending>,
+    verdict: Option<Result<(), Reason>>,
+}
+
+impl Outer {
+    /// Leaves something that waits for the verdict.
+    pub(crate) fn defer(&self, pending: Pending) {
+        let mut state = self.state.lock();
+        match state.verdict {
+            None => state.pending.push(pending),
+            Some(verdict) => {
+                drop(state);
+                pending(verdict);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Outer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outer").finish_non_exhaustive()
+    }
+}
+
+/// The outermost layer's mouth. Dropped without a verdict, it says no.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    outer: Outer,
+}
+
+impl Judge {
+    pub(crate) fn new() -> Self {
+        Self { outer: Outer { state: Arc::default() } }
+    }
+
+    pub(crate) fn ear(&self) -> Outer {
+        self.outer.clone()
+    }
+
+    /// The verdict on the final head.
+    pub(crate) fn judge(&self, headers: &HeaderMap, never_cached: bool) {
+        // `never_cache` outside a cached route tells clients, not us: Django stores such a page too.
+        self.settle(match became_private(headers, never_cached) {
+            None => Ok(()),
+            Some(_) => Err(Reason::BecamePrivate),
+        });
+    }
+
+    fn settle(&self, verdict: Result<(), Reason>) {
+        let pending = {
+            let mut state = self.outer.state.lock();
+            if state.verdict.is_some() {
+                return;
+            }
+            state.verdict = Some(verdict);
+            std::mem::take(&mut state.pending)
+        };
+        for pending in pending {
+            pending(verdict);
+        }
+    }
+}
+
+impl Drop for Judge {
+    fn drop(&mut self) {
+        self.settle(Err(Reason::ClientGone));
+    }
+}
+
+/// On a response: what Larder itself added, so that a layer further out does not take it for the application's.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Added {
+    /// `private`, because the page is keyed on credentials, of which this is the digest. Only a layer that keys on the very same may look
+    /// past it.
+    pub(crate) private: Option<Digest>,
+    /// `Vary: Cookie`, because credentials are keyed.
+    pub(crate) vary_cookie: bool,
+    /// The page came out of an inner layer's cache.
+    pub(crate) inner_hit: bool,
+}
+
+/// On a response: `never_cache` was applied to it on the way out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NeverCached;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderValue, header};
+
+    fn verdict(act: impl FnOnce(Judge)) -> Option<Result<(), Reason>> {
+        let heard = Arc::new(Mutex::new(None));
+        let judge = Judge::new();
+        let note = Arc::clone(&heard);
+        judge.ear().defer(Box::new(move |v| *note.lock() = Some(v)));
+        act(judge);
+        let heard = heard.lock();
+        *heard
+    }
+
+    #[test]
+    fn a_head_that_stayed_public_is_approved() {
+        assert_eq!(verdict(|judge| judge.judge(&HeaderMap::new(), false)), Some(Ok(())));
+    }
+
+    #[test]
+    fn a_cookie_set_outside_and_a_request_that_ends_before_its_head_are_refused() {
+        let cookie = HeaderMap::from_iter([(header::SET_COOKIE, HeaderValue::from_static("id=1"))]);
+        assert_eq!(verdict(|judge| judge.judge(&cookie, true)), Some(Err(Reason::BecamePrivate)));
+        assert_eq!(verdict(drop), Some(Err(Reason::ClientGone)));
+    }
+
+    #[test]
+    fn never_cache_outside_is_for_clients_only() {
+        let private =
+            HeaderMap::from_iter([(header::CACHE_CONTROL, HeaderValue::from_static("no-store, private"))]);
+        assert_eq!(verdict(|judge| judge.judge(&private, true)), Some(Ok(())));
+        assert_eq!(verdict(|judge| judge.judge(&private, false)), Some(Err(Reason::BecamePrivate)));
+    }
+}

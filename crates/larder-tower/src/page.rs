@@ -1,0 +1,256 @@
+//! Both ends in one service: what `cache_page` is made of.
+
+use std::error::Error as StdError;
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Extensions, HeaderMap, Method, Request, Response};
+use larder_core::flight::Leader;
+use larder_http::{Forward, Reason, patch_response_headers};
+use tower_service::Service;
+
+use crate::detach::Detachable;
+use crate::engine::{Engine, Entrance, Front, Lead, Visit, has_body, into_body, say, say_bypass};
+use crate::landing::Landing;
+use crate::outer::Outer;
+use crate::respond;
+
+type Boxed<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
+
+pin_project_lite::pin_project! {
+    /// The answer of a caching layer: at hand, passing by, or being made.
+    #[project = PageProjection]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct PageFuture<F, E> {
+        #[pin]
+        kind: Kind<F, E>,
+    }
+}
+
+pin_project_lite::pin_project! {
+    #[project = KindProjection]
+    enum Kind<F, E> {
+        Hit { response: Option<Response<Body>> },
+        Pass { #[pin] inner: F, reason: Reason, },
+        Work { work: Boxed<E> },
+    }
+}
+
+impl<F, E> std::fmt::Debug for PageFuture<F, E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PageFuture").finish_non_exhaustive()
+    }
+}
+
+impl<F, E, B> Future for PageFuture<F, E>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    type Output = Result<Response<Body>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().kind.project() {
+            KindProjection::Hit { response } => match response.take() {
+                Some(response) => Poll::Ready(Ok(response)),
+                None => Poll::Pending,
+            },
+            KindProjection::Pass { inner, reason } => {
+                let mut response = into_body(ready!(inner.poll(cx))?);
+                passed(response.headers_mut(), *reason);
+                Poll::Ready(Ok(response))
+            }
+            KindProjection::Work { work } => work.as_mut().poll(cx),
+        }
+    }
+}
+
+/// What is added to a response that the layer had nothing to do with.
+fn passed(headers: &mut HeaderMap, reason: Reason) {
+    if reason == Reason::ZeroTimeout {
+        // Django: cache_page(0) tells clients not to keep the page either.
+        let now = larder_core::Clock::system().now();
+        patch_response_headers(headers, 0, now);
+    }
+    say_bypass(headers, reason);
+}
+
+impl Engine {
+    /// Answers a request from the cache, or through `inner`, which must be ready. The service is neither cloned nor called on a hit that needs no
+    /// waiting.
+    pub fn page<S, B, R>(&self, inner: &mut S, request: Request<B>) -> PageFuture<S::Future, S::Error>
+    where
+        S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send,
+        B: http_body::Body + Send + 'static,
+        R: http_body::Body<Data = Bytes> + Send + 'static,
+        R::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let (parts, body) = request.into_parts();
+        let entrance = self.enter(&parts, has_body(parts.version, &body), true);
+        let kind = match entrance {
+            Entrance::Hit(response) => Kind::Hit { response: Some(response) },
+            Entrance::Bypass(Reason::Method) if !is_safe(&parts.method) => {
+                let target = self.target(&parts);
+                let response = take_ready(inner).call_with(Request::from_parts(parts, body));
+                Kind::Work { work: Box::pin(unsafe_method(response, target)) }
+            }
+            Entrance::Bypass(reason) => {
+                Kind::Pass { inner: inner.call(Request::from_parts(parts, body)), reason }
+            }
+            Entrance::Visit(visit) => {
+                let service = take_ready(inner).0;
+                Kind::Work { work: Box::pin(make(visit, service, Request::from_parts(parts, body))) }
+            }
+        };
+        PageFuture { kind }
+    }
+}
+
+/// The service that was made ready; its clone, which is not, stays behind.
+struct Ready<S>(S);
+
+fn take_ready<S: Clone>(inner: &mut S) -> Ready<S> {
+    let clone = inner.clone();
+    Ready(mem::replace(inner, clone))
+}
+
+impl<S> Ready<S> {
+    fn call_with<R>(mut self, request: R) -> S::Future
+    where
+        S: Service<R>,
+    {
+        self.0.call(request)
+    }
+}
+
+pub(crate) fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
+}
+
+/// A write that passes by: if it succeeds, the pages of its own URL are dropped before its answer leaves.
+pub(crate) async fn unsafe_method<R, E>(
+    response: impl Future<Output = Result<Response<R>, E>>,
+    target: Option<(larder_core::Cache, larder_core::Tag)>,
+) -> Result<Response<Body>, E>
+where
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let mut response = into_body(response.await?);
+    let success = response.status().is_success() || response.status().is_redirection();
+    if let Some((cache, tag)) = target.filter(|_| success)
+        && let Err(error) = cache.invalidate([tag]).await
+    {
+        tracing::error!(target: "larder::purge", cache = cache.name(), %error, "the pages of a URL that was written to could not be dropped");
+    }
+    say_bypass(response.headers_mut(), Reason::Method);
+    Ok(response)
+}
+
+async fn make<S, B, R>(visit: Visit, mut service: S, request: Request<B>) -> Result<Response<Body>, S::Error>
+where
+    S: Service<Request<B>, Response = Response<R>> + Send + 'static,
+    S::Future: Send,
+    B: Send + 'static,
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let (facts, headers, clock) = (visit.facts, visit.headers.clone(), visit.cache.clock().clone());
+    let (mut parts, body) = request.into_parts();
+    match visit.front().await {
+        Front::Hit(page) => Ok(respond::from_stored(&page, facts, &headers, clock.now())),
+        Front::Joined(landed) => match landed.answer(facts, &headers, clock.now()) {
+            Some(response) => Ok(response),
+            // The body broke, or grew past the limit, before we could attach.
+            None => {
+                let mut response = into_body(service.call(Request::from_parts(parts, body)).await?);
+                say(response.headers_mut(), Forward::Miss, Some(Reason::TooLarge));
+                Ok(response)
+            }
+        },
+        Front::Alone(visit, forward, reason) => {
+            visit.prepare(&mut parts.headers, false);
+            let mut response = into_body(service.call(Request::from_parts(parts, body)).await?);
+            say(response.headers_mut(), forward, Some(reason));
+            Ok(response)
+        }
+        Front::Lead(lead) => {
+            lead.visit.prepare(&mut parts.headers, lead.leader.is_some());
+            let outer = parts.extensions.get::<Outer>().cloned();
+            let limit = lead.visit.engine.settings().max_fill;
+            let detaches = outer.is_none();
+            let witness = SessionWitness::of(&parts.extensions);
+            let fill = async move {
+                let _guard = PanicGuard(lead.leader.clone());
+                let response = match service.call(Request::from_parts(parts, body)).await {
+                    Ok(response) => into_body(response),
+                    Err(error) => {
+                        lead.fail();
+                        return Err(error);
+                    }
+                };
+                Ok(lead.back(response, outer, witness.private()).await)
+            };
+            Detachable::new(Box::pin(fill), limit, move || detaches).await
+        }
+    }
+}
+
+impl Lead {
+    /// The inner service failed: nobody waits for a page that does not come, each tries for itself.
+    pub(crate) fn fail(&self) {
+        if let Some(leader) = &self.leader {
+            leader.publish(Landing::Alone);
+        }
+    }
+}
+
+/// A handler that panicked would panic for the next in line too: those who wait find out at once, instead of one after another.
+pub(crate) struct PanicGuard(pub(crate) Option<Arc<Leader<Landing>>>);
+
+impl Drop for PanicGuard {
+    fn drop(&mut self) {
+        if let Some(leader) = &self.0
+            && std::thread::panicking()
+        {
+            leader.publish(Landing::Alone);
+        }
+    }
+}
+
+/// What tells, besides the response, that a page is for one visitor: with the feature `session`, a `tower_sessions::Session` that the handler
+/// changed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SessionWitness {
+    #[cfg(feature = "session")]
+    session: Option<tower_sessions_core::Session>,
+}
+
+impl SessionWitness {
+    #[cfg(feature = "session")]
+    pub(crate) fn of(extensions: &Extensions) -> Self {
+        Self { session: extensions.get().cloned() }
+    }
+
+    #[cfg(not(feature = "session"))]
+    pub(crate) fn of(_: &Extensions) -> Self {
+        Self {}
+    }
+
+    #[cfg(feature = "session")]
+    pub(crate) fn private(&self) -> Option<Reason> {
+        self.session.as_ref().filter(|session| session.is_modified()).map(|_| Reason::SessionModified)
+    }
+
+    #[cfg(not(feature = "session"))]
+    pub(crate) fn private(&self) -> Option<Reason> {
+        None
+    }
+}

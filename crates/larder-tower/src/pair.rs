@@ -1,0 +1,257 @@
+//! The two ends apart: what the per-site pair is made of.
+//!
+//! `UpdateCacheLayer` sorts the request out and puts a [`Ticket`] on it; `FetchFromCacheLayer`, inside, looks the page up or leads its making,
+//! and notes on the ticket what it did. `UpdateCacheLayer` keeps its own copy of the ticket, so nothing that a middleware between
+//! does to extensions can break the pair.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
+use http_body::Body as _;
+use larder_http::{CacheControlPatch, Forward, Reason, StoredResponse};
+use parking_lot::Mutex;
+use tower_service::Service;
+
+use crate::detach::Detachable;
+use crate::engine::{Engine, Entrance, Front, Lead, Visit, has_body, into_body, say, say_bypass};
+use crate::landing::Landed;
+use crate::outer::{Judge, NeverCached, Outer};
+use crate::page::{PanicGuard, SessionWitness, is_safe, unsafe_method};
+use crate::respond;
+
+type Boxed<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
+
+/// What connects the two ends of the pair. On the request; only `larder-site` has a use for it.
+#[derive(Clone)]
+pub struct Ticket(Arc<Mutex<State>>);
+
+enum State {
+    /// Sorted out; nobody has fetched yet.
+    Open(Box<Visit>, Uri),
+    /// Being fetched.
+    Fetching,
+    Hit(Arc<StoredResponse>),
+    Joined(Arc<Landed>),
+    Lead(Box<Lead>),
+    Alone(Forward, Reason),
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket").finish_non_exhaustive()
+    }
+}
+
+impl Ticket {
+    fn set(&self, state: State) {
+        *self.0.lock() = state;
+    }
+
+    fn take(&self) -> State {
+        mem::replace(&mut *self.0.lock(), State::Fetching)
+    }
+
+    fn leads(&self) -> bool {
+        matches!(*self.0.lock(), State::Lead(_))
+    }
+}
+
+impl Engine {
+    /// The outer end. `inner` must be ready.
+    pub fn update<S, B, R>(&self, inner: &mut S, request: Request<B>) -> Boxed<S::Error>
+    where
+        S: Service<Request<B>, Response = Response<R>>,
+        S::Future: Send + 'static,
+        S::Error: 'static,
+        B: http_body::Body + Send + 'static,
+        R: http_body::Body<Data = Bytes> + Send + 'static,
+        R::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let (mut parts, body) = request.into_parts();
+        let judge = if parts.extensions.get::<Outer>().is_some() { None } else { Some(Judge::new()) };
+        let outside = parts.extensions.get::<Outer>().cloned();
+        if let Some(judge) = &judge {
+            parts.extensions.insert(judge.ear());
+        }
+        let visit = match self.enter(&parts, has_body(parts.version, &body), false) {
+            Entrance::Bypass(Reason::Method) if !is_safe(&parts.method) => {
+                let target = self.target(&parts);
+                let response = inner.call(Request::from_parts(parts, body));
+                return Box::pin(judged(judge, unsafe_method(response, target)));
+            }
+            Entrance::Bypass(reason) => {
+                let response = inner.call(Request::from_parts(parts, body));
+                return Box::pin(judged(judge, async move {
+                    let mut response = into_body(response.await?);
+                    say_bypass(response.headers_mut(), reason);
+                    Ok(response)
+                }));
+            }
+            // `enter` was told not to answer.
+            Entrance::Hit(response) => return Box::pin(async move { Ok(response) }),
+            Entrance::Visit(visit) => visit,
+        };
+        // What lies between is to depend on no more than the application: the page is made by both.
+        visit.prepare(&mut parts.headers, false);
+        let limit = self.settings().max_fill;
+        let uri = parts.uri.clone();
+        let ticket = Ticket(Arc::new(Mutex::new(State::Open(Box::new(visit), uri))));
+        parts.extensions.insert(ticket.clone());
+        let witness = SessionWitness::of(&parts.extensions);
+        let (facts, asked) = match &*ticket.0.lock() {
+            State::Open(visit, _) => (visit.facts, visit.headers.clone()),
+            _ => Default::default(),
+        };
+        let clock = match &*ticket.0.lock() {
+            State::Open(visit, _) => visit.cache.clock().clone(),
+            _ => larder_core::Clock::system(),
+        };
+        let response = inner.call(Request::from_parts(parts, body));
+        let (own, detaches) = (ticket.clone(), outside.is_none());
+        let work = judged(judge, async move {
+            let response = match response.await {
+                Ok(response) => into_body(response),
+                Err(error) => {
+                    if let State::Lead(lead) = own.take() {
+                        lead.fail();
+                    }
+                    return Err(error);
+                }
+            };
+            let state = own.take();
+            Ok(match state {
+                State::Hit(page) if page.status == response.status() => {
+                    with_cookies(respond::from_stored(&page, facts, &asked, clock.now()), &response)
+                }
+                State::Joined(landed) if landed.status == response.status() => {
+                    match landed.answer(facts, &asked, clock.now()) {
+                        Some(answer) => with_cookies(answer, &response),
+                        None => response,
+                    }
+                }
+                State::Lead(lead) => lead.back(response, outside, witness.private()).await,
+                state => {
+                    let mut response = response;
+                    match state {
+                        State::Alone(forward, reason) => say(response.headers_mut(), forward, Some(reason)),
+                        // A middleware between answered itself, or made something else of a hit.
+                        State::Open(..) | State::Fetching => {
+                            say_bypass(response.headers_mut(), Reason::NoFetch)
+                        }
+                        _ => say_bypass(response.headers_mut(), Reason::Replaced),
+                    }
+                    response
+                }
+            })
+        });
+        Box::pin(Detachable::new(Box::pin(work), limit, move || detaches && ticket.leads()))
+    }
+
+    /// The inner end. `inner` must be ready.
+    pub fn fetch<S, B, R>(inner: &mut S, request: Request<B>) -> Boxed<S::Error>
+    where
+        S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        B: http_body::Body + Send + 'static,
+        R: http_body::Body<Data = Bytes> + Send + 'static,
+        R::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let (mut parts, body) = request.into_parts();
+        let Some(ticket) = parts.extensions.remove::<Ticket>() else {
+            let response = inner.call(Request::from_parts(parts, body));
+            return Box::pin(async move {
+                let mut response = into_body(response.await?);
+                if !response.headers().contains_key(respond::CACHE_STATUS) {
+                    say_bypass(response.headers_mut(), Reason::NoUpdateLayer);
+                }
+                Ok(response)
+            });
+        };
+        let State::Open(mut visit, uri) = ticket.take() else {
+            // A second Fetch inside the first: the first one leads.
+            let response = inner.call(Request::from_parts(parts, body));
+            return Box::pin(async move { response.await.map(into_body) });
+        };
+        let headers = mem::take(&mut visit.headers);
+        visit.identity.seen_inside(&headers, &uri, &parts);
+        visit.headers = headers;
+        // Between here and the other end, nothing evaluates conditions: that end does, on the final page.
+        let plain = crate::admit::Facts { conditional: false, nested: false, ..visit.facts };
+        let now = visit.cache.clock().now();
+        let clone = inner.clone();
+        let mut service = mem::replace(inner, clone);
+        Box::pin(async move {
+            match visit.front().await {
+                Front::Hit(page) => {
+                    let response = placeholder(&page, plain, now);
+                    ticket.set(State::Hit(page));
+                    Ok(response)
+                }
+                Front::Joined(landed) => match landed.answer(plain, &HeaderMap::new(), now) {
+                    Some(response) => {
+                        ticket.set(State::Joined(landed));
+                        Ok(response)
+                    }
+                    None => {
+                        ticket.set(State::Alone(Forward::Miss, Reason::TooLarge));
+                        service.call(Request::from_parts(parts, body)).await.map(into_body)
+                    }
+                },
+                Front::Alone(_, forward, reason) => {
+                    ticket.set(State::Alone(forward, reason));
+                    service.call(Request::from_parts(parts, body)).await.map(into_body)
+                }
+                Front::Lead(lead) => {
+                    lead.visit.prepare(&mut parts.headers, lead.leader.is_some());
+                    let _guard = PanicGuard(lead.leader.clone());
+                    ticket.set(State::Lead(lead));
+                    let response = into_body(service.call(Request::from_parts(parts, body)).await?);
+                    if let State::Lead(lead) = &mut *ticket.0.lock() {
+                        lead.known_length = response.body().size_hint().exact().is_some();
+                    }
+                    Ok(response)
+                }
+            }
+        })
+    }
+}
+
+/// Gives the verdict on the final head to the layers inside, if this is the outermost.
+pub(crate) async fn judged<E>(
+    judge: Option<Judge>,
+    response: impl Future<Output = Result<Response<Body>, E>>,
+) -> Result<Response<Body>, E> {
+    let response = response.await?;
+    if let Some(judge) = judge {
+        judge.judge(response.headers(), response.extensions().get::<NeverCached>().is_some());
+    }
+    Ok(response)
+}
+
+/// What the middleware between sees of a hit: the page as it was stored.
+fn placeholder(page: &StoredResponse, facts: crate::admit::Facts, now: u64) -> Response<Body> {
+    let mut response = respond::from_stored(page, facts, &HeaderMap::new(), now);
+    response.headers_mut().remove(respond::CACHE_STATUS);
+    response
+}
+
+/// Adds the cookies that a middleware between set on the way back: they are this visitor's, and so is the answer that carries them.
+fn with_cookies(mut answer: Response<Body>, came_back: &Response<Body>) -> Response<Body> {
+    let cookies: Vec<HeaderValue> = came_back.headers().get_all(header::SET_COOKIE).iter().cloned().collect();
+    if cookies.is_empty() {
+        return answer;
+    }
+    let headers = answer.headers_mut();
+    for cookie in cookies {
+        headers.append(header::SET_COOKIE, cookie);
+    }
+    CacheControlPatch::default().private().apply(headers);
+    answer
+}

@@ -1,0 +1,158 @@
+//! What stands in the store: a URL's record, and its variants.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::HeaderName;
+use larder_core::{Entry, Error, ErrorKind, SharedValue, Value};
+use larder_http::{StoredResponse, VaryFields};
+
+/// How many field lists of one URL are remembered; the oldest is forgotten.
+const SETS: usize = 4;
+const MAGIC: &[u8; 4] = b"LRR1";
+
+/// What stands under a URL's primary key (and, without field lists, in a variant's slot).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Record {
+    /// The `Vary` field lists seen, the newest first. An empty one: pages that differ by credentials alone.
+    pub(crate) sets: Vec<VaryFields>,
+    /// The page for everybody that varies on nothing.
+    pub(crate) page: Option<Arc<StoredResponse>>,
+}
+
+impl Record {
+    pub(crate) fn of(page: Arc<StoredResponse>) -> Self {
+        Self { sets: Vec::new(), page: Some(page) }
+    }
+
+    /// Notes a field list; false if it was the newest already.
+    pub(crate) fn note(&mut self, set: &VaryFields) -> bool {
+        if self.sets.first() == Some(set) {
+            return false;
+        }
+        self.sets.retain(|known| known != set);
+        self.sets.insert(0, set.clone());
+        self.sets.truncate(SETS);
+        true
+    }
+
+    /// The record in an entry: as it is from memory, decoded from anywhere else.
+    pub(crate) fn from_entry(entry: &Entry) -> Result<Arc<Self>, Error> {
+        match entry.value() {
+            Value::Shared(value) => Arc::clone(value)
+                .into_any()
+                .downcast::<Self>()
+                .map_err(|_| Error::new(ErrorKind::Decode, "the stored value is not a page")),
+            Value::Bytes(bytes) => Self::decode(bytes).map(Arc::new),
+        }
+    }
+
+    pub(crate) fn into_value(self) -> Value {
+        Value::Shared(Arc::new(self))
+    }
+
+    fn decode(bytes: &Bytes) -> Result<Self, Error> {
+        let bad = || Error::new(ErrorKind::Decode, "the stored record of a URL can't be read");
+        let mut at = Reader { bytes, at: 0 };
+        if at.take(4).ok_or_else(bad)? != MAGIC {
+            return Err(Error::new(ErrorKind::Decode, "the stored record of a URL has another version"));
+        }
+        let mut sets = Vec::new();
+        for _ in 0..at.byte().ok_or_else(bad)? {
+            let mut names = Vec::new();
+            for _ in 0..at.byte().ok_or_else(bad)? {
+                let len = at.byte().ok_or_else(bad)?;
+                let name = at.take(usize::from(len)).ok_or_else(bad)?;
+                names.push(HeaderName::from_bytes(name).map_err(|_| bad())?);
+            }
+            sets.push(names.into_iter().collect());
+        }
+        let rest = bytes.slice(at.at..);
+        let page = match rest.is_empty() {
+            true => None,
+            false => Some(Arc::new(StoredResponse::decode(rest).map_err(|e| bad().with_source(e))?)),
+        };
+        Ok(Self { sets, page })
+    }
+}
+
+impl SharedValue for Record {
+    fn encode(&self) -> Result<Bytes, Error> {
+        let page = self.page.as_ref().map(|page| page.encode()).unwrap_or_default();
+        let mut out = BytesMut::with_capacity(page.len() + 64);
+        out.put_slice(MAGIC);
+        // Lists and names beyond 255 were never noted: see `Vary` and `SETS`.
+        out.put_u8(u8::try_from(self.sets.len()).unwrap_or(u8::MAX));
+        for set in self.sets.iter().take(usize::from(u8::MAX)) {
+            out.put_u8(u8::try_from(set.len()).unwrap_or(u8::MAX));
+            for name in set.iter().take(usize::from(u8::MAX)) {
+                let name = name.as_str().as_bytes();
+                out.put_u8(u8::try_from(name.len()).unwrap_or(u8::MAX));
+                out.put_slice(&name[..name.len().min(usize::from(u8::MAX))]);
+            }
+        }
+        out.put_slice(&page);
+        Ok(out.freeze())
+    }
+
+    fn weight(&self) -> usize {
+        let sets: usize = self.sets.iter().map(|set| 32 + set.len() * 32).sum();
+        sets + self.page.as_ref().map_or(0, |page| page.weight()) + size_of::<Self>()
+    }
+
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, n: usize) -> Option<&'a [u8]> {
+        let taken = self.bytes.get(self.at..self.at.checked_add(n)?)?;
+        self.at += n;
+        Some(taken)
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        self.take(1).map(|b| b[0])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(names: &[&'static str]) -> VaryFields {
+        names.iter().map(|n| HeaderName::from_static(n)).collect()
+    }
+
+    #[test]
+    fn the_newest_field_list_stands_first_and_the_oldest_is_forgotten() {
+        let mut record = Record::default();
+        let lists = [set(&["a"]), set(&["b"]), set(&["c"]), set(&["d"]), set(&["e"])];
+        for list in &lists {
+            assert!(record.note(list));
+        }
+        assert!(!record.note(&lists[4]));
+        assert!(record.note(&lists[2]));
+        assert_eq!(record.sets, [&lists[2], &lists[4], &lists[3], &lists[1]].map(Clone::clone));
+    }
+
+    #[test]
+    fn a_record_survives_the_wire_and_garbage_does_not() {
+        let mut record = Record::default();
+        record.note(&set(&["accept-language", "x-a"]));
+        record.note(&set(&[]));
+        let bytes = record.encode().unwrap();
+        assert_eq!(Record::decode(&bytes).unwrap().sets, record.sets);
+        for cut in 0..bytes.len() {
+            assert!(Record::decode(&bytes.slice(..cut)).is_err(), "cut at {cut}");
+        }
+        assert!(Record::decode(&Bytes::from_static(b"LRR2")).is_err());
+    }
+}
