@@ -136,12 +136,18 @@ impl Cache {
             // Invalidated between the two: as if it had been stored and invalidated.
             return self.evict(key).await.map(|_| true);
         };
-        if when == When::Absent && !self.inner.capabilities.verifies && self.lookup_one(key).await?.is_none()
-        {
-            // What stands there, if anything, is invalid: it must not win against an `add`.
-            self.evict(key).await?;
+        let entry = Entry::new(value, expires, stamp);
+        if self.put(key, entry.clone(), when).await? {
+            return Ok(true);
         }
-        self.put(key, Entry::new(value, expires, stamp), when).await
+        let verifies = self.inner.capabilities.verifies;
+        if when != When::Absent || verifies || self.lookup_one(key).await?.is_some() {
+            return Ok(false);
+        }
+        // What stands there is invalid: it must not win against an `add`. Not before the first try, or of two who add
+        // at once the second would remove what the first just stored.
+        self.evict(key).await?;
+        self.put(key, entry, when).await
     }
 }
 

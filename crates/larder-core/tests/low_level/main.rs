@@ -7,6 +7,7 @@ mod dummy;
 mod fills;
 mod invalidation;
 mod keys;
+mod plain;
 mod times;
 
 use std::sync::Arc;
@@ -37,6 +38,10 @@ impl Stage {
         Self { backend, _directory: Some(Arc::new(directory)), ..Self::memory() }
     }
 
+    fn plain() -> Self {
+        Self { backend: DynBackend::new(plain::Plain::default()), ..Self::memory() }
+    }
+
     /// Another alias on the same store.
     fn builder(&self) -> CacheBuilder {
         // A busy machine must not make a test fail.
@@ -59,6 +64,10 @@ macro_rules! everywhere {
         mod memory {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() { super::$test(crate::Stage::memory()).await; })+
+        }
+        mod plain {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() { super::$test(crate::Stage::plain()).await; })+
         }
         mod file {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
