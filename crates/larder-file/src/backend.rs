@@ -3,71 +3,130 @@
 use std::sync::Arc;
 
 use larder_core::{
-    Backend, Capabilities, Entry, Error, ErrorKind, Key, Space, UnixMillis, When, renew_space,
+    Backend, Capabilities, Entry, Error, ErrorKind, Fetched, Fill, Key, Space, Stamp, Tag, UnixMillis, When,
+    renew_space,
 };
 use tokio::runtime::Handle;
 
 use crate::FileCache;
 use crate::disk::Disk;
+use crate::raw::{Raw, ready};
 
 impl Backend for FileCache {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new("file")
+        Capabilities::new("file").verifying()
     }
 
     async fn get(&self, key: &Key, now: UnixMillis) -> Result<Option<Entry>, Error> {
         let key = key.clone();
-        self.run(move |disk| disk.read(&key, now)).await
+        self.run(move |files| read(files, &key, now)).await
     }
 
     async fn get_many(&self, keys: &[Key], now: UnixMillis) -> Result<Vec<Option<Entry>>, Error> {
         let keys = keys.to_vec();
-        self.run(move |disk| keys.iter().map(|key| disk.read(key, now)).collect()).await
+        self.run(move |files| keys.iter().map(|key| read(files, key, now)).collect()).await
+    }
+
+    async fn fetch(
+        &self,
+        space: &Space,
+        keys: &[Key],
+        tags: &[Tag],
+        now: UnixMillis,
+    ) -> Result<Fetched, Error> {
+        let (space, keys, tags) = (space.clone(), keys.to_vec(), tags.to_vec());
+        self.run(move |files| {
+            let records = ready(files.fetch(&space, &[], &tags, now))?;
+            let entries = keys.iter().map(|key| read(files, key, now)).collect::<Result<_, _>>()?;
+            Ok(Fetched { entries, ..records })
+        })
+        .await
     }
 
     async fn set(&self, key: &Key, entry: Entry, when: When, now: UnixMillis) -> Result<bool, Error> {
         let key = key.clone();
-        let stored = self.run(move |disk| disk.write(&key, &entry, when, now)).await?;
+        let valid = move |files: &Raw| {
+            files.0.write(&key, &entry, when, now, &|there| files.is_valid(&key, there, now))
+        };
+        let stored = self.run(valid).await?;
         self.tidy_behind(now);
         Ok(stored)
     }
 
     async fn remove(&self, key: &Key, now: UnixMillis) -> Result<bool, Error> {
         let key = key.clone();
-        self.run(move |disk| disk.remove(&key, now)).await
+        self.run(move |files| files.0.remove(&key, now, &|there| files.is_valid(&key, there, now))).await
     }
 
     async fn touch(&self, key: &Key, expires: Option<UnixMillis>, now: UnixMillis) -> Result<bool, Error> {
         let key = key.clone();
-        self.run(move |disk| disk.touch(&key, expires, now)).await
+        self.run(move |files| files.0.touch(&key, expires, now, &|there| files.is_valid(&key, there, now)))
+            .await
     }
 
     async fn incr(&self, key: &Key, delta: i64, now: UnixMillis) -> Result<Option<i64>, Error> {
         let key = key.clone();
-        self.run(move |disk| disk.incr(&key, delta, now)).await
+        self.run(move |files| files.0.incr(&key, delta, now, &|there| files.is_valid(&key, there, now))).await
     }
 
     async fn clear(&self, space: &Space, now: UnixMillis) -> Result<(), Error> {
-        // From here on nothing older is valid. The sweep leaves these two records where they are, so once is enough.
-        renew_space(self, space, now).await?;
         let space = space.clone();
-        self.run(move |disk| disk.sweep(space.prefix().as_bytes())).await
+        self.run(move |files| {
+            // From here on nothing older is valid. The sweep leaves these two records where they are, so once is enough.
+            ready(renew_space(files, &space, now))?;
+            ready(files.clear(&space, now))
+        })
+        .await
+    }
+
+    async fn begin(&self, space: &Space, tags: &[Tag], now: UnixMillis) -> Result<Fill, Error> {
+        let (space, tags) = (space.clone(), tags.to_vec());
+        self.run(move |files| ready(files.begin(&space, &tags, now))).await
+    }
+
+    async fn seal(
+        &self,
+        space: &Space,
+        fill: &Fill,
+        late: &[Tag],
+        until: Option<UnixMillis>,
+        now: UnixMillis,
+    ) -> Result<Option<Stamp>, Error> {
+        if fill.captured().is_empty() && late.is_empty() {
+            return Ok(Some(fill.stamp([])));
+        }
+        let (space, fill, late) = (space.clone(), fill.clone(), late.to_vec());
+        self.run(move |files| ready(files.seal(&space, &fill, &late, until, now))).await
+    }
+
+    async fn is_current(&self, space: &Space, stamp: &Stamp, now: UnixMillis) -> Result<bool, Error> {
+        let (space, stamp) = (space.clone(), stamp.clone());
+        self.run(move |files| ready(files.is_current(&space, &stamp, now))).await
+    }
+
+    async fn invalidate(&self, space: &Space, tags: &[Tag], now: UnixMillis) -> Result<(), Error> {
+        let (space, tags) = (space.clone(), tags.to_vec());
+        self.run(move |files| ready(files.invalidate(&space, &tags, now))).await
     }
 
     async fn ping(&self) -> Result<(), Error> {
-        self.run(Disk::probe).await
+        self.run(|files| files.0.probe()).await
     }
+}
+
+fn read(files: &Raw, key: &Key, now: UnixMillis) -> Result<Option<Entry>, Error> {
+    files.0.read(key, now, &|there| files.is_valid(key, there, now))
 }
 
 impl FileCache {
     /// Runs on a blocking thread, or right here where there is no runtime. What was begun is finished even if nobody waits.
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Disk) -> Result<T, Error> + Send + 'static,
+        work: impl FnOnce(&Raw) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let Ok(runtime) = Handle::try_current() else { return work(&self.disk) };
-        let disk = Arc::clone(&self.disk);
-        match runtime.spawn_blocking(move || work(&disk)).await {
+        let files = Raw(Arc::clone(&self.disk));
+        let Ok(runtime) = Handle::try_current() else { return work(&files) };
+        match runtime.spawn_blocking(move || work(&files)).await {
             Ok(done) => done,
             Err(error) => {
                 Err(Error::new(ErrorKind::Unavailable, "the file cache's work was cut off")
@@ -81,9 +140,12 @@ impl FileCache {
         if !self.disk.wants_tidying() {
             return;
         }
-        // An error shows again, to a caller, at the next write; until then there is nobody to tell.
-        let Ok(runtime) = Handle::try_current() else { return drop(self.disk.tidy(now)) };
+        let tidy = move |disk: &Disk| {
+            // An error shows again, to a caller, at the next write; until then there is nobody to tell.
+            _ = disk.tidy(now);
+        };
+        let Ok(runtime) = Handle::try_current() else { return tidy(&self.disk) };
         let disk = Arc::clone(&self.disk);
-        runtime.spawn_blocking(move || disk.tidy(now));
+        runtime.spawn_blocking(move || tidy(&disk));
     }
 }

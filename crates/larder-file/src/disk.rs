@@ -24,10 +24,13 @@ pub(crate) struct Disk {
     fsync: bool,
 }
 
+/// Says of an entry whether it was invalidated. Asked while a shard is locked, so it locks none.
+pub(crate) type Check<'a> = &'a dyn Fn(&Entry) -> Result<bool, Error>;
+
 /// What stands under a key.
 enum Found {
     Entry(Entry),
-    /// Expired or unreadable: absent, and in the way.
+    /// Expired, invalid or unreadable: absent, and in the way.
     Waste,
     /// Nothing, or somebody else's.
     Nothing,
@@ -38,29 +41,45 @@ impl Disk {
         Self { directory, limits, usage: Usage::default(), fsync }
     }
 
-    /// The entry under `key`. What is expired or can't be read is removed.
-    pub(crate) fn read(&self, key: &Key, now: UnixMillis) -> Result<Option<Entry>, Error> {
+    /// The entry under `key`, whether or not it was invalidated. Removes nothing and locks nothing.
+    pub(crate) fn peek(&self, key: &Key, now: UnixMillis) -> Result<Option<Entry>, Error> {
         let place = Place::of(&self.directory, key);
-        match look(&place.path, key, now)? {
+        match look(&place.path, key, now, &|_| Ok(true))? {
+            Found::Entry(entry) => Ok(Some(entry)),
+            Found::Waste | Found::Nothing => Ok(None),
+        }
+    }
+
+    /// The entry under `key`. What is expired, invalid or unreadable is removed.
+    pub(crate) fn read(&self, key: &Key, now: UnixMillis, valid: Check<'_>) -> Result<Option<Entry>, Error> {
+        let place = Place::of(&self.directory, key);
+        match look(&place.path, key, now, valid)? {
             Found::Entry(entry) => return Ok(Some(entry)),
             Found::Nothing => return Ok(None),
             Found::Waste => {}
         }
         // Once more, now that nobody can put a new one there meanwhile.
         let Some(_lock) = lock(&place.shard)? else { return Ok(None) };
-        match look(&place.path, key, now)? {
+        match look(&place.path, key, now, valid)? {
             Found::Entry(entry) => Ok(Some(entry)),
             Found::Nothing => Ok(None),
             Found::Waste => self.unlink(&place).map(|()| None),
         }
     }
 
-    pub(crate) fn write(&self, key: &Key, entry: &Entry, when: When, now: UnixMillis) -> Result<bool, Error> {
+    pub(crate) fn write(
+        &self,
+        key: &Key,
+        entry: &Entry,
+        when: When,
+        now: UnixMillis,
+        valid: Check<'_>,
+    ) -> Result<bool, Error> {
         let place = Place::of(&self.directory, key);
         let parts = if entry.is_expired(now) { None } else { Some(format::encode(key.identity(), entry)?) };
         let size = parts.iter().flatten().map(|part| part.len() as u64).sum();
         if self.limits.max_bytes > 0 && size > self.limits.max_bytes && place.kind == Kind::Entry {
-            self.remove(key, now)?;
+            self.remove(key, now, valid)?;
             let text = format!(
                 "the entry takes {size} bytes, and all entries together may take {}",
                 self.limits.max_bytes
@@ -72,7 +91,7 @@ impl Disk {
         let Some(_lock) = self.lock_or_make(&place.shard)? else { return Ok(false) };
         let found = match when {
             When::Always => None,
-            When::Absent | When::Present => Some(look(&place.path, key, now)?),
+            When::Absent | When::Present => Some(look(&place.path, key, now, valid)?),
         };
         match (when, &found) {
             (When::Absent, Some(Found::Entry(_))) | (When::Present, Some(Found::Nothing | Found::Waste)) => {
@@ -88,10 +107,10 @@ impl Disk {
         self.place(&place, new, size, when == When::Absent)
     }
 
-    pub(crate) fn remove(&self, key: &Key, now: UnixMillis) -> Result<bool, Error> {
+    pub(crate) fn remove(&self, key: &Key, now: UnixMillis, valid: Check<'_>) -> Result<bool, Error> {
         let place = Place::of(&self.directory, key);
         let Some(_lock) = lock(&place.shard)? else { return Ok(false) };
-        match look(&place.path, key, now)? {
+        match look(&place.path, key, now, valid)? {
             Found::Nothing => Ok(false),
             Found::Waste => self.unlink(&place).map(|()| false),
             Found::Entry(_) => self.unlink(&place).map(|()| true),
@@ -103,13 +122,20 @@ impl Disk {
         key: &Key,
         expires: Option<UnixMillis>,
         now: UnixMillis,
+        valid: Check<'_>,
     ) -> Result<bool, Error> {
-        let done = self.change(key, now, |entry| Ok((entry.with_expiry(expires), ())))?;
+        let done = self.change(key, now, valid, |entry| Ok((entry.with_expiry(expires), ())))?;
         Ok(done.is_some())
     }
 
-    pub(crate) fn incr(&self, key: &Key, delta: i64, now: UnixMillis) -> Result<Option<i64>, Error> {
-        self.change(key, now, |entry| {
+    pub(crate) fn incr(
+        &self,
+        key: &Key,
+        delta: i64,
+        now: UnixMillis,
+        valid: Check<'_>,
+    ) -> Result<Option<i64>, Error> {
+        self.change(key, now, valid, |entry| {
             let number = integer(&entry.value().to_bytes()?)
                 .ok_or_else(|| Error::new(ErrorKind::Value, "the stored value is not an integer"))?;
             let sum = number
@@ -124,11 +150,12 @@ impl Disk {
         &self,
         key: &Key,
         now: UnixMillis,
+        valid: Check<'_>,
         how: impl FnOnce(&Entry) -> Result<(Entry, T), Error>,
     ) -> Result<Option<T>, Error> {
         let place = Place::of(&self.directory, key);
         let Some(_lock) = lock(&place.shard)? else { return Ok(None) };
-        let Found::Entry(entry) = look(&place.path, key, now)? else { return Ok(None) };
+        let Found::Entry(entry) = look(&place.path, key, now, valid)? else { return Ok(None) };
         let (entry, result) = how(&entry)?;
         if entry.is_expired(now) {
             self.unlink(&place)?;
@@ -226,14 +253,14 @@ pub(crate) fn lock(shard: &Path) -> Result<Option<Lock>, Error> {
     }
 }
 
-fn look(path: &Path, key: &Key, now: UnixMillis) -> Result<Found, Error> {
+fn look(path: &Path, key: &Key, now: UnixMillis, valid: Check<'_>) -> Result<Found, Error> {
     let bytes = match fs::read(path) {
         Ok(bytes) => Bytes::from(bytes),
         Err(e) if matches!(e.kind(), Io::NotFound | Io::NotADirectory) => return Ok(Found::Nothing),
         Err(e) => return Err(failed("read an entry")(e)),
     };
     Ok(match format::decode(&bytes, key.identity()) {
-        Content::Entry(entry) if !entry.is_expired(now) => Found::Entry(entry),
+        Content::Entry(entry) if !entry.is_expired(now) && valid(&entry)? => Found::Entry(entry),
         Content::Entry(_) | Content::Garbage => Found::Waste,
         Content::Other => Found::Nothing,
     })

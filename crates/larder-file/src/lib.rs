@@ -43,6 +43,7 @@ mod builder;
 mod disk;
 mod format;
 mod names;
+mod raw;
 mod tidy;
 
 use std::fmt;

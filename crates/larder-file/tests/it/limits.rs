@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use larder_core::{Backend, ErrorKind, Key, Space, When};
+use larder_core::{Backend, Entry, ErrorKind, Key, Space, Value, When};
 use larder_file::FileCache;
 
 use crate::{entries, entry, files, fresh, key, now};
@@ -17,7 +17,7 @@ fn limited(max_entries: u64, max_bytes: u64) -> (tempfile::TempDir, FileCache) {
 }
 
 fn put(cache: &FileCache, i: usize, expires: Option<u64>, at: u64) {
-    assert!(now(cache.set(&key(i), entry(&"x".repeat(1_000), expires), When::Always, at)).unwrap());
+    assert!(now(cache.set(&key(i), entry(cache, &"x".repeat(1_000), expires), When::Always, at)).unwrap());
 }
 
 fn aged(path: &std::path::Path, hours: u64) {
@@ -89,7 +89,7 @@ fn expired_entries_go_first_and_then_those_written_longest_ago() {
 fn an_entry_that_can_never_fit_is_refused_and_what_was_there_is_gone() {
     let (_parent, cache) = limited(0, 5_000);
     put(&cache, 1, None, 1);
-    let large = entry(&"x".repeat(5_000), None);
+    let large = entry(&cache, &"x".repeat(5_000), None);
     let error = now(cache.set(&key(1), large, When::Always, 1)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge);
     assert!(now(cache.get(&key(1), 1)).unwrap().is_none());
@@ -165,8 +165,10 @@ fn a_clear_takes_its_own_namespace_and_nothing_else() {
     let spaces = ["", "a", "ab", "b"].map(|prefix| Space::new(prefix).unwrap());
     let keys: Vec<Key> =
         spaces.iter().flat_map(|space| [1, 2].map(|version| Key::value(space, version, "a:1:k"))).collect();
-    for key in &keys {
-        now(cache.set(key, entry("1", None), When::Always, 1)).unwrap();
+    for (i, key) in keys.iter().enumerate() {
+        let fill = now(cache.begin(&spaces[i / 2], &[], 1)).unwrap();
+        let entry = Entry::new(Value::Bytes("1".into()), None, fill.stamp([]));
+        now(cache.set(key, entry, When::Always, 1)).unwrap();
     }
     now(cache.clear(&spaces[1], 1)).unwrap();
     let found: Vec<bool> = keys.iter().map(|key| now(cache.get(key, 1)).unwrap().is_some()).collect();

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use larder_core::{Entry, Key, Nonce, Space, Stamp, Value};
+use larder_core::{Backend, Entry, Key, Space, Tag, Value};
 use larder_file::FileCache;
 use tempfile::TempDir;
 
@@ -28,8 +28,15 @@ fn key(i: usize) -> Key {
     Key::value(&Space::default(), 1, &format!("key{i}"))
 }
 
-fn entry(value: &str, expires: Option<u64>) -> Entry {
-    let stamp = Stamp { space: Nonce::from_u128(1), tags: Box::new([("t".into(), Nonce::from_u128(2))]) };
+/// An entry as a fill that began now makes it.
+fn entry(cache: &FileCache, value: &str, expires: Option<u64>) -> Entry {
+    tagged(cache, &[], value, expires)
+}
+
+fn tagged(cache: &FileCache, tags: &[Tag], value: &str, expires: Option<u64>) -> Entry {
+    let space = Space::default();
+    let fill = now(cache.begin(&space, tags, 1)).unwrap();
+    let stamp = now(cache.seal(&space, &fill, &[], expires, 1)).unwrap().unwrap();
     Entry::new(Value::Bytes(value.to_owned().into()), expires, stamp)
 }
 

@@ -21,7 +21,7 @@ fn file_01_and_02_directories_are_0700_and_files_0600() {
 
     let (parent, cache) = fresh();
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    now(cache.set(&key(1), entry("1", None), When::Always, 1)).unwrap();
+    now(cache.set(&key(1), entry(&cache, "1", None), When::Always, 1)).unwrap();
     let file = entries(&cache).pop().unwrap();
     for directory in [&parent.path().join("a"), cache.directory(), file.parent().unwrap()] {
         assert_eq!(mode(directory), 0o700, "{}", directory.display());
@@ -42,7 +42,7 @@ fn file_03_and_05_a_removed_directory_is_a_miss_and_made_again() {
     assert_eq!(now(cache.incr(&key(1), 1, 1)).unwrap(), None);
     now(cache.clear(&larder_core::Space::default(), 1)).unwrap();
     for _ in 0..3 {
-        assert!(now(cache.set(&key(1), entry("1", None), When::Absent, 1)).unwrap());
+        assert!(now(cache.set(&key(1), entry(&cache, "1", None), When::Absent, 1)).unwrap());
         assert!(now(cache.get(&key(1), 1)).unwrap().is_some());
         fs::remove_dir_all(parent.path().join("a")).unwrap();
         assert!(now(cache.get(&key(1), 1)).unwrap().is_none());
@@ -55,12 +55,12 @@ fn file_03_and_05_a_removed_directory_is_a_miss_and_made_again() {
 fn nothing_is_made_before_the_first_write_and_a_directory_that_cannot_be_is_an_error() {
     let (parent, cache) = fresh();
     assert!(!cache.directory().exists());
+    let entry = entry(&cache, "1", None);
+    fs::remove_dir_all(parent.path().join("a")).unwrap();
     fs::write(parent.path().join("a"), "a file where a directory is to be").unwrap();
     assert!(now(cache.get(&key(1), 1)).unwrap().is_none());
-    assert_eq!(
-        now(cache.set(&key(1), entry("1", None), When::Always, 1)).unwrap_err().kind(),
-        ErrorKind::Backend
-    );
+    let error = now(cache.set(&key(1), entry, When::Always, 1)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Backend);
     assert!(now(cache.ping()).is_err());
 }
 
@@ -108,7 +108,7 @@ fn the_url_names_a_directory_and_its_options() {
 fn fsync_changes_nothing_that_can_be_seen() {
     let parent = tempfile::tempdir().unwrap();
     let cache = FileCache::builder(parent.path()).fsync(true).build().unwrap();
-    assert!(now(cache.set(&key(1), entry("1", None), When::Absent, 1)).unwrap());
-    assert!(!now(cache.set(&key(1), entry("2", None), When::Absent, 1)).unwrap());
+    assert!(now(cache.set(&key(1), entry(&cache, "1", None), When::Absent, 1)).unwrap());
+    assert!(!now(cache.set(&key(1), entry(&cache, "2", None), When::Absent, 1)).unwrap());
     assert_eq!(now(cache.incr(&key(1), 1, 1)).unwrap(), Some(2));
 }

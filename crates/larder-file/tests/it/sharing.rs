@@ -3,10 +3,10 @@
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use larder_core::{Backend, When};
+use larder_core::{Backend, Space, When};
 use larder_file::FileCache;
 
-use crate::{entry, files, fresh, key, now};
+use crate::{entry, files, fresh, key, now, tagged};
 
 const THREADS: usize = 6;
 
@@ -29,22 +29,24 @@ fn together(cache: &FileCache, work: impl Fn(usize, FileCache) + Sync) {
 fn two_handles_on_one_directory_see_each_others_writes() {
     let (_parent, one) = fresh();
     let two = FileCache::builder(one.directory()).build().unwrap();
-    now(one.set(&key(1), entry("1", None), When::Always, 1)).unwrap();
+    now(one.set(&key(1), entry(&one, "1", None), When::Always, 1)).unwrap();
     assert!(now(two.get(&key(1), 1)).unwrap().is_some());
-    assert!(!now(two.set(&key(1), entry("2", None), When::Absent, 1)).unwrap());
+    assert!(!now(two.set(&key(1), entry(&two, "2", None), When::Absent, 1)).unwrap());
     assert!(now(two.remove(&key(1), 1)).unwrap());
     assert!(now(one.get(&key(1), 1)).unwrap().is_none());
 }
 
 #[test]
-fn of_concurrent_adds_one_wins_even_over_an_expired_or_torn_file() {
+fn of_concurrent_adds_one_wins_even_over_a_file_that_is_expired_torn_or_invalidated() {
     let (_parent, cache) = fresh();
-    for before in ["nothing", "expired", "torn"] {
+    for before in ["nothing", "expired", "torn", "invalidated"] {
         let wins = AtomicU64::new(0);
         for i in 0..40 {
             now(cache.remove(&key(i), 1)).unwrap();
             if before != "nothing" {
-                now(cache.set(&key(i), entry("0", Some(5)), When::Always, 1)).unwrap();
+                let expires = if before == "expired" { Some(5) } else { None };
+                let old = tagged(&cache, &["t".into()], "0", expires);
+                now(cache.set(&key(i), old, When::Always, 1)).unwrap();
             }
         }
         if before == "torn" {
@@ -52,9 +54,12 @@ fn of_concurrent_adds_one_wins_even_over_an_expired_or_torn_file() {
                 std::fs::write(path, "larderf1").unwrap();
             }
         }
+        if before == "invalidated" {
+            now(cache.invalidate(&Space::default(), &["t".into()], 1)).unwrap();
+        }
         together(&cache, |_, own| {
             for i in 0..40 {
-                let won = now(own.set(&key(i), entry("1", None), When::Absent, 10)).unwrap();
+                let won = now(own.set(&key(i), entry(&own, "1", None), When::Absent, 10)).unwrap();
                 wins.fetch_add(u64::from(won), Ordering::Relaxed);
                 assert!(now(own.get(&key(i), 10)).unwrap().is_some(), "a reader must not remove the new one");
             }
@@ -66,7 +71,7 @@ fn of_concurrent_adds_one_wins_even_over_an_expired_or_torn_file() {
 #[test]
 fn the_sum_of_concurrent_increments_is_exact() {
     let (_parent, cache) = fresh();
-    now(cache.set(&key(1), entry("0", None), When::Always, 1)).unwrap();
+    now(cache.set(&key(1), entry(&cache, "0", None), When::Always, 1)).unwrap();
     together(&cache, |thread, own| {
         for _ in 0..100 {
             now(own.incr(&key(1), 1, 1)).unwrap().unwrap();
@@ -83,11 +88,11 @@ fn the_sum_of_concurrent_increments_is_exact() {
 fn file_11_a_reader_sees_an_old_value_or_a_new_one_and_always_whole() {
     let (_parent, cache) = fresh();
     let value = |n: usize| n.to_string().repeat(20_000);
-    now(cache.set(&key(1), entry(&value(0), None), When::Always, 1)).unwrap();
+    now(cache.set(&key(1), entry(&cache, &value(0), None), When::Always, 1)).unwrap();
     together(&cache, |thread, own| {
         for _ in 0..60 {
             if thread < 2 {
-                now(own.set(&key(1), entry(&value(thread), None), When::Always, 1)).unwrap();
+                now(own.set(&key(1), entry(&own, &value(thread), None), When::Always, 1)).unwrap();
             } else {
                 let found = now(own.get(&key(1), 1)).unwrap().expect("it is never gone, not for a moment");
                 let bytes = found.value().to_bytes().unwrap();

@@ -1,0 +1,56 @@
+//! The files as they are, valid or not: what core's record protocol runs on, without waiting.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use larder_core::{Backend, Capabilities, Entry, Error, ErrorKind, Key, Space, UnixMillis, When};
+
+use crate::disk::Disk;
+
+/// A backend whose futures are ready at once, since they do their work on the thread that polls them.
+#[derive(Clone, Debug)]
+pub(crate) struct Raw(pub(crate) Arc<Disk>);
+
+impl Backend for Raw {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new("file")
+    }
+
+    // Takes no lock, so that it may be asked while one is held.
+    async fn get(&self, key: &Key, now: UnixMillis) -> Result<Option<Entry>, Error> {
+        self.0.peek(key, now)
+    }
+
+    async fn set(&self, key: &Key, entry: Entry, when: When, now: UnixMillis) -> Result<bool, Error> {
+        self.0.write(key, &entry, when, now, &|_| Ok(true))
+    }
+
+    async fn remove(&self, key: &Key, now: UnixMillis) -> Result<bool, Error> {
+        self.0.remove(key, now, &|_| Ok(true))
+    }
+
+    async fn clear(&self, space: &Space, _: UnixMillis) -> Result<(), Error> {
+        self.0.sweep(space.prefix().as_bytes())
+    }
+}
+
+impl Raw {
+    /// Whether an entry found under `key` is neither invalidated nor cleared.
+    pub(crate) fn is_valid(&self, key: &Key, entry: &Entry, now: UnixMillis) -> Result<bool, Error> {
+        let prefix = key.identity().split(|byte| *byte == b':').next().unwrap_or_default();
+        let Ok(prefix) = std::str::from_utf8(prefix) else { return Ok(false) };
+        ready(self.is_current(&Space::new(prefix)?, entry.stamp(), now))
+    }
+}
+
+/// The answer of one of [`Raw`]'s futures, or of one made of them.
+///
+/// # Errors
+/// That of the future.
+pub(crate) fn ready<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => done,
+        Poll::Pending => Err(Error::new(ErrorKind::Backend, "the file cache's records wait for something")),
+    }
+}
