@@ -1,7 +1,7 @@
 //! Why: the closed list of everything that keeps a response out of the cache, or changes whom it is kept for.
 //!
 //! One word per reason stands everywhere: in the `detail` of Cache-Status, in metrics, in logs, in tests. With each
-//! comes one sentence of advice.
+//! come a sentence that says what it means, and one of advice.
 //!
 //! ```
 //! use larder_http::Reason;
@@ -28,6 +28,12 @@ macro_rules! reasons {
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Reason::$variant => $token,)+ }
+            }
+
+            /// What it means, in one sentence.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Reason::$variant => concat!($($doc),+).trim_ascii(),)+ }
             }
 
             /// What to do about it, in one sentence.
@@ -155,10 +161,10 @@ mod tests {
     }
 
     #[test]
-    fn advice_is_one_sentence() {
-        for reason in Reason::ALL {
-            let advice = reason.advice();
-            assert!(advice.ends_with('.') && advice.matches(". ").count() == 0, "{advice}");
+    fn meaning_and_advice_are_one_sentence_each() {
+        for text in Reason::ALL.iter().flat_map(|reason| [reason.meaning(), reason.advice()]) {
+            assert!(text.starts_with(char::is_uppercase), "{text}");
+            assert!(text.ends_with('.') && !text.contains(". "), "{text}");
         }
     }
 }
