@@ -7,7 +7,9 @@ use larder_http::Reason;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Facts {
     pub(crate) head: bool,
-    /// There is a `Cookie`, an `Authorization` or another header that names the user.
+    /// There is a `Cookie`.
+    pub(crate) cookie: bool,
+    /// There is an `Authorization` or another header that names the user.
     pub(crate) credentials: bool,
     /// There are fields by which some frameworks reroute a request (`X-Forwarded-Host` and its like).
     pub(crate) routing: bool,
@@ -19,6 +21,14 @@ pub(crate) struct Facts {
     pub(crate) nested: bool,
     /// `If-Match`, `If-Unmodified-Since`: only the origin may answer.
     pub(crate) precondition: bool,
+}
+
+impl Facts {
+    /// On what a page is keyed that is for this visitor only, for `Cache-Status`.
+    pub(crate) fn keyed(self) -> &'static str {
+        let reason = if self.credentials { Reason::CredentialKeyed } else { Reason::CookieKeyed };
+        reason.as_str()
+    }
 }
 
 /// Fields that change which page a framework makes of the same URL. They are keyed wherever they are sent, so that nobody can have a page
@@ -54,12 +64,10 @@ pub(crate) fn admit(
     for (name, value) in headers {
         match name.as_str() {
             // The usual ones first: most requests end here for each of their fields.
-            "host" | "user-agent" | "accept" | "accept-encoding" | "accept-language" | "connection" => {
-                if name == header::CONNECTION && lists_upgrade(value.as_bytes()) {
-                    return Err(Reason::Upgrade);
-                }
-            }
-            "cookie" | "authorization" => facts.credentials = true,
+            "connection" if lists_upgrade(value.as_bytes()) => return Err(Reason::Upgrade),
+            "host" | "user-agent" | "accept" | "accept-encoding" | "accept-language" | "connection" => {}
+            "cookie" => facts.cookie = true,
+            "authorization" => facts.credentials = true,
             "if-none-match" | "if-modified-since" => facts.conditional = true,
             "range" | "if-range" => facts.solo = true,
             "if-match" | "if-unmodified-since" => (facts.solo, facts.precondition) = (true, true),
@@ -86,51 +94,51 @@ mod tests {
     use super::*;
     use http::{HeaderName, HeaderValue};
 
-    fn facts(method: Method, fields: &[(&'static str, &'static str)]) -> Result<Facts, Reason> {
+    fn facts(method: &Method, fields: &[(&'static str, &'static str)]) -> Result<Facts, Reason> {
         let headers =
             fields.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect();
-        admit(&method, &headers, &[HeaderName::from_static("x-api-key")], false)
+        admit(method, &headers, &[HeaderName::from_static("x-api-key")], false)
     }
 
     #[test]
     fn only_get_and_head_without_a_body_are_admitted() {
-        assert!(facts(Method::GET, &[("content-length", "0")]).is_ok());
-        assert!(facts(Method::HEAD, &[]).is_ok_and(|f| f.head));
+        assert!(facts(&Method::GET, &[("content-length", "0")]).is_ok());
+        assert!(facts(&Method::HEAD, &[]).is_ok_and(|f| f.head));
         for method in
             [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::PATCH, Method::TRACE]
         {
-            assert_eq!(facts(method, &[]).unwrap_err(), Reason::Method);
+            assert_eq!(facts(&method, &[]).unwrap_err(), Reason::Method);
         }
         let lower = Method::from_bytes(b"get").unwrap();
-        assert_eq!(facts(lower, &[]).unwrap_err(), Reason::Method, "methods are case-sensitive");
-        assert_eq!(facts(Method::GET, &[("content-length", "3")]).unwrap_err(), Reason::FatGet);
-        assert_eq!(facts(Method::GET, &[("transfer-encoding", "chunked")]).unwrap_err(), Reason::FatGet);
+        assert_eq!(facts(&lower, &[]).unwrap_err(), Reason::Method, "methods are case-sensitive");
+        assert_eq!(facts(&Method::GET, &[("content-length", "3")]).unwrap_err(), Reason::FatGet);
+        assert_eq!(facts(&Method::GET, &[("transfer-encoding", "chunked")]).unwrap_err(), Reason::FatGet);
         assert_eq!(admit(&Method::GET, &HeaderMap::new(), &[], true).unwrap_err(), Reason::FatGet);
     }
 
     #[test]
     fn upgrades_and_method_overrides_pass_by() {
         assert_eq!(
-            facts(Method::GET, &[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")])
+            facts(&Method::GET, &[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")])
                 .unwrap_err(),
             Reason::Upgrade
         );
         assert_eq!(
-            facts(Method::GET, &[("x-http-method-override", "DELETE")]).unwrap_err(),
+            facts(&Method::GET, &[("x-http-method-override", "DELETE")]).unwrap_err(),
             Reason::MethodOverride
         );
         assert!(
-            facts(Method::GET, &[("upgrade", "h2c")]).is_ok(),
+            facts(&Method::GET, &[("upgrade", "h2c")]).is_ok(),
             "an upgrade nobody connects to is an offer only"
         );
     }
 
     #[test]
     fn what_names_the_user_and_what_reroutes_is_seen() {
-        assert!(facts(Method::GET, &[("cookie", "a=1")]).unwrap().credentials);
-        assert!(facts(Method::GET, &[("x-api-key", "a")]).unwrap().credentials);
-        assert!(facts(Method::GET, &[("x-forwarded-host", "evil")]).unwrap().routing);
-        let plain = facts(Method::GET, &[("host", "a"), ("accept", "*/*")]).unwrap();
+        assert!(facts(&Method::GET, &[("cookie", "a=1")]).unwrap().cookie);
+        assert!(facts(&Method::GET, &[("x-api-key", "a")]).unwrap().credentials);
+        assert!(facts(&Method::GET, &[("x-forwarded-host", "evil")]).unwrap().routing);
+        let plain = facts(&Method::GET, &[("host", "a"), ("accept", "*/*")]).unwrap();
         assert!(!plain.credentials && !plain.routing && !plain.conditional);
     }
 }

@@ -221,7 +221,7 @@ impl Lead {
         };
         let mut status = CacheStatus::forward(forward);
         (status.stored, status.ttl) = (true, Some(plan.timing.ttl_secs(now)));
-        status.detail = meta.flags.credentialed.then_some(Reason::CredentialKeyed.as_str());
+        status.detail = meta.flags.credentialed.then(|| facts.keyed());
 
         // What the store keeps carries no cache's status of this very response.
         let mut stored = plan.headers;

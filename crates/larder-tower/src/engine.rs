@@ -51,7 +51,7 @@ pub(crate) enum Front {
     /// It is answered from a stored page.
     Hit(Arc<larder_http::StoredResponse>),
     /// It is answered with what another request made.
-    Joined(Arc<Landed>),
+    Joined(Arc<Landed>, Visit),
     /// It makes its page.
     Lead(Box<Lead>),
     /// It goes alone, and nothing of it is stored.
@@ -76,7 +76,7 @@ pub(crate) enum Entrance {
     /// A page was at hand.
     Hit(Response<Body>),
     /// Admitted; the front has to be asked.
-    Visit(Visit),
+    Visit(Box<Visit>),
     /// Not for the cache.
     Bypass(Reason),
 }
@@ -115,7 +115,7 @@ impl Engine {
             return Entrance::Hit(respond::from_stored(&page, facts, &parts.headers, began));
         }
         let headers = parts.headers.clone();
-        Entrance::Visit(Visit { engine: self.clone(), cache, identity, facts, headers, began })
+        Entrance::Visit(Box::new(Visit { engine: self.clone(), cache, identity, facts, headers, began }))
     }
 
     fn hit_now(
@@ -145,8 +145,8 @@ impl Engine {
         if !cache.capabilities().stores {
             return None;
         }
-        let mut facts = Facts::default();
-        facts.routing = crate::admit::ROUTING_FIELDS.iter().any(|name| parts.headers.contains_key(*name));
+        let routing = crate::admit::ROUTING_FIELDS.iter().any(|name| parts.headers.contains_key(*name));
+        let facts = Facts { routing, ..Facts::default() };
         let identity = Identity::of(&self.settings, &cache, own_id, parts, facts);
         let tag = url_tag(&identity.primary_key());
         Some((cache, tag))
@@ -190,6 +190,8 @@ impl Visit {
         let traffic = self.cache.attached::<Traffic>();
         let tags = self.known_tags();
         let mut fields = VaryFields::default();
+        let clock = self.cache.clock().clone();
+        let mut patience = std::pin::pin!(clock.sleep(self.engine.settings.max_wait));
         for _ in 0..REGROUPS {
             let fill = match self.cache.begin(&tags).await {
                 Ok(fill) => fill,
@@ -238,7 +240,7 @@ impl Visit {
             };
             let waited = tokio::select! {
                 outcome = waiter.wait() => outcome,
-                () = self.cache.clock().sleep(self.engine.settings.max_wait) => {
+                () = &mut patience => {
                     return Front::Alone(self, forward, Reason::WaitLimit);
                 }
             };
@@ -247,7 +249,7 @@ impl Visit {
                 Outcome::Value(Landing::Page(landed)) => {
                     let own = self.identity.variant(&landed.fields, &self.headers, landed.widened);
                     if own.key() == landed.variant.key() {
-                        return Front::Joined(landed);
+                        return Front::Joined(landed, self);
                     }
                     // The leader's head says what the page varies on, and ours is another variant: meet the others of it.
                     forward = Forward::VaryMiss;

@@ -40,7 +40,7 @@ impl Identity {
     pub(crate) fn of(settings: &Settings, cache: &Cache, own_id: bool, parts: &Parts, facts: Facts) -> Self {
         let primary = primary(settings, cache, own_id, parts, facts);
         let (mut cookies, mut digest) = (None, None);
-        if facts.credentials {
+        if facts.cookie || facts.credentials {
             let counted = counted_cookies(settings, &parts.headers);
             digest = credentials(settings, &parts.headers, counted.as_ref().map(|(value, _)| &**value));
             cookies = match counted {
@@ -104,6 +104,21 @@ impl Identity {
         url_tag(&self.primary_key())
     }
 
+    fn canonical(&self, name: &HeaderName, headers: &HeaderMap, out: &mut Vec<u8>) {
+        let mut sink = |bytes: &[u8]| out.extend_from_slice(bytes);
+        match &self.cookies {
+            // Of the cookies, only those count that the handler sees.
+            Some(counted) if *name == header::COOKIE => {
+                let mut seen = HeaderMap::new();
+                if !counted.is_empty() {
+                    seen.insert(header::COOKIE, counted.clone());
+                }
+                canonical_field(name, &seen, &mut sink);
+            }
+            _ => canonical_field(name, headers, &mut sink),
+        }
+    }
+
     /// The identity of one variant: the fields' values, and the credentials unless the page is for everybody.
     pub(crate) fn variant(&self, fields: &VaryFields, headers: &HeaderMap, everybody: bool) -> Variant {
         let mut b = self.primary.clone();
@@ -112,10 +127,10 @@ impl Identity {
         for name in fields.iter() {
             b.part(name.as_str().as_bytes());
             value.clear();
-            canonical(name, headers, &mut value);
+            self.canonical(name, headers, &mut value);
             if let Some(inner) = &self.inner {
                 let outside = value.len();
-                canonical(name, inner, &mut value);
+                self.canonical(name, inner, &mut value);
                 if value[..outside] == value[outside..] {
                     value.truncate(outside);
                 }
@@ -261,10 +276,6 @@ fn credentials(settings: &Settings, headers: &HeaderMap, cookies: Option<&[u8]>)
         }
     }
     any.then(|| *hasher.finalize().as_bytes())
-}
-
-fn canonical(name: &HeaderName, headers: &HeaderMap, out: &mut Vec<u8>) {
-    canonical_field(name, headers, &mut |bytes| out.extend_from_slice(bytes));
 }
 
 fn is_sensitive(name: &HeaderName) -> bool {

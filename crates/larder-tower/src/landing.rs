@@ -130,10 +130,10 @@ impl Store {
         match self.try_run(body).await {
             Ok(true) => {}
             Ok(false) => {
-                tracing::debug!(target: "larder::decision", cache = cache.name(), reason = Reason::Invalidated.as_str(), "a page was not stored")
+                tracing::debug!(target: "larder::decision", cache = cache.name(), reason = Reason::Invalidated.as_str(), "a page was not stored");
             }
             Err(error) => {
-                tracing::warn!(target: "larder::backend", cache = cache.name(), kind = error.kind().as_str(), %error, "a page could not be stored")
+                tracing::warn!(target: "larder::backend", cache = cache.name(), kind = error.kind().as_str(), %error, "a page could not be stored");
             }
         }
     }

@@ -106,7 +106,7 @@ impl Engine {
             }
             Entrance::Visit(visit) => {
                 let service = take_ready(inner).0;
-                Kind::Work { work: Box::pin(make(visit, service, Request::from_parts(parts, body))) }
+                Kind::Work { work: Box::pin(make(*visit, service, Request::from_parts(parts, body))) }
             }
         };
         PageFuture { kind }
@@ -132,6 +132,7 @@ impl<S> Ready<S> {
 
 pub(crate) fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
+        || method.as_str() == "QUERY"
 }
 
 /// A write that passes by: if it succeeds, the pages of its own URL are dropped before its answer leaves.
@@ -166,10 +167,11 @@ where
     let (mut parts, body) = request.into_parts();
     match visit.front().await {
         Front::Hit(page) => Ok(respond::from_stored(&page, facts, &headers, clock.now())),
-        Front::Joined(landed) => match landed.answer(facts, &headers, clock.now()) {
+        Front::Joined(landed, visit) => match landed.answer(facts, &headers, clock.now()) {
             Some(response) => Ok(response),
             // The body broke, or grew past the limit, before we could attach.
             None => {
+                visit.prepare(&mut parts.headers, false);
                 let mut response = into_body(service.call(Request::from_parts(parts, body)).await?);
                 say(response.headers_mut(), Forward::Miss, Some(Reason::TooLarge));
                 Ok(response)

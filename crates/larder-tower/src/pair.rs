@@ -102,7 +102,7 @@ impl Engine {
         visit.prepare(&mut parts.headers, false);
         let limit = self.settings().max_fill;
         let uri = parts.uri.clone();
-        let ticket = Ticket(Arc::new(Mutex::new(State::Open(Box::new(visit), uri))));
+        let ticket = Ticket(Arc::new(Mutex::new(State::Open(visit, uri))));
         parts.extensions.insert(ticket.clone());
         let witness = SessionWitness::of(&parts.extensions);
         let (facts, asked) = match &*ticket.0.lock() {
@@ -143,7 +143,7 @@ impl Engine {
                         State::Alone(forward, reason) => say(response.headers_mut(), forward, Some(reason)),
                         // A middleware between answered itself, or made something else of a hit.
                         State::Open(..) | State::Fetching => {
-                            say_bypass(response.headers_mut(), Reason::NoFetch)
+                            say_bypass(response.headers_mut(), Reason::NoFetch);
                         }
                         _ => say_bypass(response.headers_mut(), Reason::Replaced),
                     }
@@ -194,7 +194,7 @@ impl Engine {
                     ticket.set(State::Hit(page));
                     Ok(response)
                 }
-                Front::Joined(landed) => match landed.answer(plain, &HeaderMap::new(), now) {
+                Front::Joined(landed, _) => match landed.answer(plain, &HeaderMap::new(), now) {
                     Some(response) => {
                         ticket.set(State::Joined(landed));
                         Ok(response)

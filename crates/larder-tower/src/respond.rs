@@ -4,7 +4,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use larder_core::UnixMillis;
-use larder_http::{CacheStatus, Precondition, Reason, StoredResponse, evaluate_cached, not_modified_headers};
+use larder_http::{CacheStatus, Precondition, StoredResponse, evaluate_cached, not_modified_headers};
 
 use crate::admit::Facts;
 use crate::outer::Added;
@@ -21,7 +21,7 @@ pub(crate) fn from_stored(
 ) -> Response<Body> {
     let timing = &page.meta.timing;
     let mut status = CacheStatus::hit(timing.ttl_secs(now));
-    status.detail = keyed_detail(page);
+    status.detail = page.meta.flags.credentialed.then(|| facts.keyed());
     let (code, mut headers) = conditioned(page.status, &page.headers, facts, request, now);
     headers.insert(header::AGE, HeaderValue::from(timing.age_ms(now) / 1000));
     status.append_to(&mut headers);
@@ -31,11 +31,6 @@ pub(crate) fn from_stored(
         response.extensions_mut().insert(Added { inner_hit: true, ..Added::default() });
     }
     response
-}
-
-/// Why the page is kept for some only, for `Cache-Status`.
-fn keyed_detail(page: &StoredResponse) -> Option<&'static str> {
-    page.meta.flags.credentialed.then_some(Reason::CredentialKeyed.as_str())
 }
 
 /// A 304 where the request's condition allows it, else all fields.

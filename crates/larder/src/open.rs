@@ -4,16 +4,11 @@ use larder_core::{Cache, Error, Schemes};
 
 /// The schemes that were compiled in, and which feature brings the others. Add your own with [`Schemes::register`].
 pub fn schemes() -> Schemes {
-    #[allow(unused_mut, reason = "without any backend feature there is nothing to register")]
-    let mut schemes = Schemes::new();
+    let schemes = Schemes::new();
     #[cfg(feature = "memory")]
-    {
-        schemes = schemes.register("memory", larder_memory::open);
-    }
+    let schemes = schemes.register("memory", larder_memory::open);
     #[cfg(feature = "file")]
-    {
-        schemes = schemes.register("file", larder_file::open);
-    }
+    let schemes = schemes.register("file", larder_file::open);
     // Those that were registered above stay as they are.
     [("memory", "memory"), ("file", "file")]
         .into_iter()

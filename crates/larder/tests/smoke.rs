@@ -1,4 +1,5 @@
 //! The shortest way through everything.
+#![expect(clippy::unwrap_used, reason = "a test may")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
