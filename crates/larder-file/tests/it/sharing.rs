@@ -3,7 +3,7 @@
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use larder_core::{Backend, Space, When};
+use larder_core::{Backend, Space, Tag, When};
 use larder_file::FileCache;
 
 use crate::{entry, files, fresh, key, now, tagged};
@@ -101,4 +101,27 @@ fn file_11_a_reader_sees_an_old_value_or_a_new_one_and_always_whole() {
         }
     });
     assert!(files(cache.directory()).iter().all(|path| !path.to_string_lossy().contains(".tmp-")));
+}
+
+#[test]
+fn an_invalidation_is_not_undone_by_a_fill_that_prolongs_the_tags_record() {
+    let (_parent, cache) = fresh();
+    let (space, tags) = (Space::default(), [Tag::from("t")]);
+    let until = AtomicU64::new(10_000_000);
+    together(&cache, |thread, own| {
+        for _ in 0..150 {
+            let fill = now(own.begin(&space, &tags, 1)).unwrap();
+            if thread == 0 {
+                now(own.invalidate(&space, &tags, 1)).unwrap();
+                for _ in 0..3 {
+                    let old = fill.stamp([]);
+                    assert!(!now(own.is_current(&space, &old, 1)).unwrap(), "an old nonce came back");
+                }
+            } else {
+                // Longer than any before, so that the record must live longer too.
+                let until = until.fetch_add(1_000, Ordering::Relaxed);
+                now(own.seal(&space, &fill, &[], Some(until), 1)).unwrap();
+            }
+        }
+    });
 }
