@@ -143,6 +143,9 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Gives an entry another expiry; false if there is none.
+    ///
+    /// The provided one reads and then writes. Where others may write between the two, override it with one step:
+    /// [`seal`](Self::seal) prolongs tag records with it, and must not write an old nonce over the one of an invalidation.
     fn touch(
         &self,
         key: &Key,
