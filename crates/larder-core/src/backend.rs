@@ -78,7 +78,7 @@ pub struct Fetched {
 /// A place to keep entries. Authors write `async fn`s; core erases the type once, and nothing above is generic
 /// over it.
 ///
-/// Required are four operations. The provided ones build everything else out of them, correctly if not atomically;
+/// Required are five operations, each one step. The provided ones build everything else out of them, correctly if not atomically;
 /// a backend overrides those that its server does better.
 ///
 /// - `now` is the time of the cache's clock, in milliseconds since the epoch. An entry whose
@@ -144,21 +144,14 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
 
     /// Gives an entry another expiry; false if there is none.
     ///
-    /// The provided one reads and then writes. Where others may write between the two, override it with one step:
-    /// [`seal`](Self::seal) prolongs tag records with it, and must not write an old nonce over the one of an invalidation.
+    /// In one step: reading and writing again would let a tag record that an invalidation has just renewed come back with its old
+    /// nonce, since [`seal`](Self::seal) prolongs tag records with this.
     fn touch(
         &self,
         key: &Key,
         expires: Option<UnixMillis>,
         now: UnixMillis,
-    ) -> impl Future<Output = Result<bool, Error>> + Send {
-        async move {
-            match self.get(key, now).await? {
-                Some(entry) => self.set(key, entry.with_expiry(expires), When::Present, now).await,
-                None => Ok(false),
-            }
-        }
-    }
+    ) -> impl Future<Output = Result<bool, Error>> + Send;
 
     /// Adds to an integer, keeping its expiry; `None` if there is no entry.
     ///

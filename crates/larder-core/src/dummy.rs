@@ -32,6 +32,10 @@ impl Backend for Dummy {
         Ok(())
     }
 
+    async fn touch(&self, _: &Key, _: Option<UnixMillis>, _: UnixMillis) -> Result<bool, Error> {
+        Ok(false)
+    }
+
     fn get_now(&self, _: &Key, _: UnixMillis) -> Option<Option<Entry>> {
         Some(None)
     }

@@ -64,6 +64,9 @@ async fn ll_23_a_lost_race_for_a_key_that_is_gone_again_gives_what_was_made() {
         async fn clear(&self, _: &Space, _: UnixMillis) -> Result<(), Error> {
             Ok(())
         }
+        async fn touch(&self, _: &Key, _: Option<UnixMillis>, _: UnixMillis) -> Result<bool, Error> {
+            Ok(false)
+        }
     }
     let cache = Cache::new(AlwaysLate);
     assert_eq!(cache.get_or_set("key", || async { "default".to_owned() }).await.unwrap(), "default");

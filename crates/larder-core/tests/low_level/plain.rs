@@ -1,4 +1,4 @@
-//! The least that a backend author may write: four operations, and a counter. Everything else, tags included, is what
+//! The least that a backend author may write: five operations, and a counter. Everything else, tags included, is what
 //! core provides on top of them.
 
 use std::collections::HashMap;
@@ -53,6 +53,13 @@ impl Backend for Plain {
         let front = format!("{}:", space.prefix());
         self.0.lock().unwrap().retain(|name, _| !name.starts_with(&front));
         renew_space(self, space, now).await
+    }
+
+    async fn touch(&self, key: &Key, expires: Option<UnixMillis>, now: UnixMillis) -> Result<bool, Error> {
+        let mut map = self.0.lock().unwrap();
+        let Some(entry) = read(&map, key, now) else { return Ok(false) };
+        map.insert(key.name().into_owned(), wire::encode(&entry.with_expiry(expires))?);
+        Ok(true)
     }
 
     async fn incr(&self, key: &Key, delta: i64, now: UnixMillis) -> Result<Option<i64>, Error> {
