@@ -125,7 +125,7 @@ impl Identity {
         b.mark(b'v');
         let mut value: Vec<u8> = Vec::new();
         for name in fields.iter() {
-            b.part(name.as_str().as_bytes());
+            b.mark(b'=').part(name.as_str().as_bytes());
             value.clear();
             self.canonical(name, headers, &mut value);
             if let Some(inner) = &self.inner {
@@ -197,22 +197,25 @@ fn primary(settings: &Settings, cache: &Cache, own_id: bool, parts: &Parts, fact
     }
     let uri = &parts.uri;
     let original = parts.extensions.get::<OriginalUri>().map(|o| &o.0);
-    b.part(uri.scheme_str().unwrap_or("").as_bytes());
-    // The URL's authority (HTTP/2, absolute form) beats Host; where a handler could read another Host, both count.
-    let host = parts.headers.get(header::HOST).map(HeaderValue::as_bytes);
+    // What may be left out is told from what follows by a mark of its own, or one could be written like the other.
+    b.mark(b's').part(uri.scheme_str().unwrap_or("").as_bytes());
+    // The URL's authority (HTTP/2, absolute form) beats Host; where a handler could read another Host, all lines count.
+    let mut hosts = parts.headers.get_all(header::HOST).iter().map(HeaderValue::as_bytes);
+    let host = hosts.next();
     let authority =
         uri.authority().or_else(|| original.and_then(Uri::authority)).map(|a| a.as_str().as_bytes());
     b.part(authority.or(host).unwrap_or(b""));
-    if let (Some(authority), Some(host)) = (authority, host)
-        && authority != host
-    {
-        b.mark(b'h').part(host);
+    let alike = authority.is_none() || host.is_none() || authority == host;
+    if !alike || hosts.next().is_some() {
+        for host in parts.headers.get_all(header::HOST) {
+            b.mark(b'h').part(host.as_bytes());
+        }
     }
     let (path, current) = match original {
         Some(original) => (path_and_query(original), Some(path_and_query(uri))),
         None => (path_and_query(uri), None),
     };
-    b.part(path);
+    b.mark(b'/').part(path);
     if let Some(current) = current.filter(|c| *c != path) {
         b.mark(b'n').part(current);
     }
@@ -236,15 +239,16 @@ fn primary(settings: &Settings, cache: &Cache, own_id: bool, parts: &Parts, fact
 
 /// `Forwarded` without the members that differ with each client: only what may change the page counts.
 fn forwarded(value: &[u8]) -> Cow<'static, [u8]> {
-    let kept: Vec<&[u8]> = value
-        .split(|b| *b == b',' || *b == b';')
-        .map(<[u8]>::trim_ascii)
-        .filter(|pair| {
-            let name = pair.split(|b| *b == b'=').next().unwrap_or(pair).trim_ascii();
-            !name.eq_ignore_ascii_case(b"for") && !name.eq_ignore_ascii_case(b"by")
-        })
-        .collect();
-    kept.join(&b";"[..]).into()
+    let names_client = |pair: &&[u8]| {
+        let name = pair.split(|b| *b == b'=').next().unwrap_or(pair).trim_ascii();
+        name.eq_ignore_ascii_case(b"for") || name.eq_ignore_ascii_case(b"by")
+    };
+    // Which hop said it matters: some read the first, some the last.
+    let hops = value.split(|b| *b == b',').map(|hop| {
+        let pairs = hop.split(|b| *b == b';').map(<[u8]>::trim_ascii);
+        pairs.filter(|pair| !names_client(pair)).collect::<Vec<_>>().join(&b";"[..])
+    });
+    hops.collect::<Vec<_>>().join(&b","[..]).into()
 }
 
 fn path_and_query(uri: &Uri) -> &[u8] {
