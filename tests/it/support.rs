@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -134,53 +133,4 @@ pub(crate) fn saying(fields: &[(&'static str, &str)]) -> (Router, Runs) {
         }
         response
     })
-}
-
-/// The end of a body that a test feeds. Dropped, it ends the body.
-pub(crate) type Feed = tokio::sync::mpsc::UnboundedSender<Result<Frame<Bytes>, std::io::Error>>;
-
-/// A body of unknown length that a test feeds.
-pub(crate) fn fed() -> (Feed, Body) {
-    let (feed, fed) = tokio::sync::mpsc::unbounded_channel();
-    let frames =
-        futures_util::stream::unfold(fed, |mut fed| async { fed.recv().await.map(|frame| (frame, fed)) });
-    (feed, Body::new(StreamBody::new(frames)))
-}
-
-/// A piece of a body.
-pub(crate) fn piece(bytes: &'static str) -> Result<Frame<Bytes>, std::io::Error> {
-    Ok(Frame::data(Bytes::from_static(bytes.as_bytes())))
-}
-
-/// The next piece of a body that is coming, as text.
-pub(crate) async fn next_piece(body: &mut Body) -> Option<Result<String, axum::Error>> {
-    let frame = soon(body.frame()).await?;
-    Some(frame.map(|frame| String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap()))
-}
-
-/// Waits for what is to come at once, so that a test that would hang fails instead.
-pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), work).await.expect("nobody hangs")
-}
-
-/// Lets every task that can go on do so, on the single thread of a test.
-pub(crate) async fn settle() {
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-    }
-}
-
-/// An application without routes, whose handler is told how often it was called before.
-pub(crate) fn counted<F, R>(handler: F) -> (Router, Calls)
-where
-    F: Fn(usize, Request<Body>) -> R + Clone + Send + Sync + 'static,
-    R: Future<Output = Response<Body>> + Send + 'static,
-{
-    let calls = Calls::default();
-    let counter = calls.clone();
-    let app = Router::new().fallback(move |request: Request<Body>| {
-        let (handler, n) = (handler.clone(), counter.count());
-        async move { handler(n, request).await }
-    });
-    (app, calls)
 }
