@@ -66,3 +66,8 @@ pub use larder_core as core;
 pub use larder_file as file;
 #[cfg(feature = "memory")]
 pub use larder_memory as memory;
+
+/// The README's examples, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
