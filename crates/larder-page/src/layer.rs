@@ -1,5 +1,7 @@
 //! The layer and its settings.
 
+use std::sync::Arc;
+
 use larder_core::Timeout;
 use larder_tower::{Engine, Level, Settings};
 use tower_layer::Layer;
@@ -32,14 +34,14 @@ use crate::service::CachePageService;
 /// larder_page::cache_page(-1);
 /// ```
 pub fn cache_page(timeout: impl Into<Timeout>) -> CachePage {
-    CachePage { settings: Settings::new(Level::Page, timeout.into()) }
+    CachePage { settings: Arc::new(Settings::new(Level::Page, timeout.into())) }
 }
 
 /// See [`cache_page`].
 #[derive(Clone, Debug)]
 #[must_use = "a layer does nothing until it is mounted"]
 pub struct CachePage {
-    settings: Settings,
+    settings: Arc<Settings>,
 }
 
 impl CachePage {
@@ -50,6 +52,6 @@ impl<S> Layer<S> for CachePage {
     type Service = CachePageService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        CachePageService::new(inner, Engine::new(self.settings.clone()))
+        CachePageService::new(inner, Engine::new(Arc::clone(&self.settings)))
     }
 }

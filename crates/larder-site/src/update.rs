@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
@@ -21,19 +22,19 @@ use tower_service::Service;
 #[derive(Clone, Debug)]
 #[must_use = "a layer does nothing until it is mounted"]
 pub struct UpdateCacheLayer {
-    settings: Settings,
+    settings: Arc<Settings>,
 }
 
 impl UpdateCacheLayer {
-    /// Stores pages for `timeout` (a number of seconds or a `Duration`), unless their own `max-age` says otherwise. Django:
-    /// `CACHE_MIDDLEWARE_SECONDS`.
+    /// Stores pages for `timeout` (a number of seconds or a `Duration`), unless their own `max-age` says otherwise; with zero, only those that
+    /// have one. Django: `CACHE_MIDDLEWARE_SECONDS`.
     pub fn new(timeout: impl Into<Timeout>) -> Self {
-        Self { settings: Settings::new(Level::Site, timeout.into()) }
+        Self { settings: Arc::new(Settings::new(Level::Site, timeout.into())) }
     }
 
     /// Another timeout than the one given first.
     pub fn timeout(mut self, timeout: impl Into<Timeout>) -> Self {
-        self.settings.set_timeout(timeout.into());
+        Settings::edit(&mut self.settings).set_timeout(timeout.into());
         self
     }
 
@@ -44,7 +45,7 @@ impl<S> Layer<S> for UpdateCacheLayer {
     type Service = UpdateCacheService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        UpdateCacheService { inner, engine: Engine::new(self.settings.clone()) }
+        UpdateCacheService { inner, engine: Engine::new(Arc::clone(&self.settings)) }
     }
 }
 

@@ -17,9 +17,9 @@ use crate::admit::{Facts, admit};
 use crate::identity::{Identity, url_tag};
 use crate::landing::{Landed, Landing, Traffic};
 use crate::lookup::{Found, look, look_now};
-use crate::outer::Outer;
+use crate::outer::{Enclosed, Outer};
 use crate::respond;
-use crate::settings::Settings;
+use crate::settings::{Level, Settings};
 use crate::which::{Chosen, choose};
 
 /// How long a key is remembered as not storable; its requests wait for nobody meanwhile.
@@ -83,8 +83,8 @@ pub(crate) enum Entrance {
 
 impl Engine {
     /// An engine with these settings.
-    pub fn new(settings: Settings) -> Self {
-        Self { settings: Arc::new(settings) }
+    pub fn new(settings: Arc<Settings>) -> Self {
+        Self { settings }
     }
 
     /// What the layer was told.
@@ -99,13 +99,15 @@ impl Engine {
             Ok(facts) => facts,
             Err(reason) => return Entrance::Bypass(reason),
         };
-        if settings.timeout.is_zero() {
+        // A site of zero seconds still stores the pages that say how long themselves.
+        if settings.timeout.is_zero() && settings.level == Level::Page {
             return Entrance::Bypass(Reason::ZeroTimeout);
         }
         let Some(Chosen { cache, own_id }) = choose(settings, &parts.extensions) else {
             return Entrance::Bypass(Reason::NoSuchCache);
         };
-        facts.nested = parts.extensions.get::<Outer>().is_some();
+        facts.nested =
+            parts.extensions.get::<Outer>().is_some() || parts.extensions.get::<Enclosed>().is_some();
         let identity = Identity::of(settings, &cache, own_id, parts, facts);
         let began = cache.clock().now();
         if answer

@@ -143,7 +143,7 @@ pub(crate) fn header_name(name: &str) -> HeaderName {
     }
 }
 
-/// The setters of `cache_page` and `UpdateCacheLayer`, written once. The type has a field `settings`.
+/// The setters of `cache_page` and `UpdateCacheLayer`, written once. The type has a field `settings: Arc<Settings>`.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! layer_setters {
@@ -154,13 +154,13 @@ macro_rules! layer_setters {
         /// An alias that does not exist is found out when a request comes: it passes by with
         /// `Cache-Status: larder; fwd=bypass; detail=no-such-cache`, and the log names the aliases there are.
         pub fn cache(mut self, cache: impl Into<$crate::CacheChoice>) -> Self {
-            self.settings.set_cache(cache);
+            $crate::Settings::edit(&mut self.settings).set_cache(cache);
             self
         }
 
         /// Keeps these pages apart from those of layers with another prefix. Django: `key_prefix`.
         pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
-            self.settings.set_key_prefix(prefix);
+            $crate::Settings::edit(&mut self.settings).set_key_prefix(prefix);
             self
         }
 
@@ -169,20 +169,20 @@ macro_rules! layer_setters {
         /// # Panics
         /// If one is not a header name.
         pub fn vary_on<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-            self.settings.set_vary_on(names);
+            $crate::Settings::edit(&mut self.settings).set_vary_on(names);
             self
         }
 
         /// The only cookies that the page depends on. They are keyed; all others are removed from the request that the
         /// handler sees, so that the page can't depend on them.
         pub fn cookies<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-            self.settings.set_cookies(names);
+            $crate::Settings::edit(&mut self.settings).set_cookies(names);
             self
         }
 
         /// The page depends on no cookie: all are removed from the request that the handler sees.
         pub fn ignore_cookies(mut self) -> Self {
-            self.settings.set_ignore_cookies();
+            $crate::Settings::edit(&mut self.settings).set_ignore_cookies();
             self
         }
 
@@ -192,7 +192,7 @@ macro_rules! layer_setters {
             mut self,
             part: impl Fn(&http::request::Parts) -> String + Send + Sync + 'static,
         ) -> Self {
-            self.settings.add_key_fn(part);
+            $crate::Settings::edit(&mut self.settings).add_key_fn(part);
             self
         }
 
@@ -201,52 +201,52 @@ macro_rules! layer_setters {
         /// # Panics
         /// If one is not a header name.
         pub fn identity_headers<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-            self.settings.add_identity_headers(names);
+            $crate::Settings::edit(&mut self.settings).add_identity_headers(names);
             self
         }
 
         /// Under which tags these pages are invalidated, besides those that handlers add with `PageTags`.
         pub fn tags<T: Into<larder_core::Tag>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
-            self.settings.add_tags(tags);
+            $crate::Settings::edit(&mut self.settings).add_tags(tags);
             self
         }
 
         /// The largest body that is stored, in bytes; larger ones pass through whole. 8 MiB unless said otherwise.
         pub fn max_body(mut self, bytes: usize) -> Self {
-            self.settings.set_max_body(bytes);
+            $crate::Settings::edit(&mut self.settings).set_max_body(bytes);
             self
         }
 
         /// Also stores bodies whose length is not known when they begin. Off unless said otherwise: such a body may never
         /// end, and whoever waited for it would wait with it.
         pub fn streaming(mut self, store: bool) -> Self {
-            self.settings.set_streaming(store);
+            $crate::Settings::edit(&mut self.settings).set_streaming(store);
             self
         }
 
         /// How many variants of one URL are kept, for anonymous requests and for those with credentials each;
         /// 1,024 unless said otherwise, and at least 2.
         pub fn max_variants(mut self, variants: u32) -> Self {
-            self.settings.set_max_variants(variants);
+            $crate::Settings::edit(&mut self.settings).set_max_variants(variants);
             self
         }
 
         /// How long a request waits for another that is making the same page, before it makes its own without storing
         /// it; 30 s unless said otherwise.
         pub fn max_wait(mut self, wait: std::time::Duration) -> Self {
-            self.settings.set_max_wait(wait);
+            $crate::Settings::edit(&mut self.settings).set_max_wait(wait);
             self
         }
 
         /// How many requests wait for one page at most; more go alone. 100,000 unless said otherwise.
         pub fn max_waiters(mut self, waiters: usize) -> Self {
-            self.settings.set_max_waiters(waiters);
+            $crate::Settings::edit(&mut self.settings).set_max_waiters(waiters);
             self
         }
 
         /// How long a fill goes on after its client went away; 60 s unless said otherwise.
         pub fn max_fill(mut self, limit: std::time::Duration) -> Self {
-            self.settings.set_max_fill(limit);
+            $crate::Settings::edit(&mut self.settings).set_max_fill(limit);
             self
         }
     };
@@ -254,6 +254,10 @@ macro_rules! layer_setters {
 
 #[doc(hidden)]
 impl Settings {
+    /// Axum lays a layer anew for each request of a route whose state is not known yet, so clones of layers are pointers.
+    pub fn edit(settings: &mut Arc<Self>) -> &mut Self {
+        Arc::make_mut(settings)
+    }
     pub fn set_timeout(&mut self, timeout: Timeout) {
         self.timeout = timeout;
     }
