@@ -57,8 +57,8 @@ impl Lead {
         match plan {
             Err(reason) => {
                 self.release(reason, parts.status);
-                if parts.status == StatusCode::NOT_MODIFIED {
-                    self.patch_timeout(&parts.headers.clone(), &mut parts.headers, now);
+                if reason == Reason::ZeroTimeout || parts.status == StatusCode::NOT_MODIFIED {
+                    self.patch_unstored(&mut parts, now);
                 }
                 say(&mut parts.headers, self.forward, Some(reason));
                 self.unstored(parts, body, now)
@@ -121,7 +121,6 @@ impl Lead {
             stale_if_error_ms: 0,
         };
         strip_hop_by_hop(&mut headers);
-        headers.remove(header::AGE);
         // A response without Date gets one when it is received (RFC 9110, section 6.6.1): the server in front adds today's otherwise.
         headers.entry(header::DATE).or_insert_with(|| format_date(now));
         patch_response_headers(&mut headers, secs(timeout), now);
@@ -156,15 +155,14 @@ impl Lead {
         }
     }
 
-    /// Django adds the caching headers to a 304 that it does not store.
-    fn patch_timeout(&self, own: &HeaderMap, headers: &mut HeaderMap, now: UnixMillis) {
-        let cc = CacheControl::from_headers(own);
-        if cc.no_store || cc.private != FieldRule::Absent {
-            return;
+    /// Django tells clients how long to keep two kinds of responses that it does not store: a 304, and a page whose timeout came to zero
+    /// without a word of its own about it.
+    fn patch_unstored(&self, parts: &mut Parts, now: UnixMillis) {
+        let restricted = CacheControl::from_headers(&parts.headers).is_restricted();
+        if !restricted && get_max_age(&parts.headers) != Some(0) {
+            let timeout = secs(self.timeout(parts));
+            patch_response_headers(&mut parts.headers, timeout, now);
         }
-        let settings = self.visit.engine.settings();
-        let timeout = settings.timeout.or(self.visit.cache.default_timeout());
-        patch_response_headers(headers, secs(timeout), now);
     }
 
     /// Lets those who wait go each for itself, and remembers the key if that will not change soon.

@@ -95,6 +95,11 @@ impl Drop for Judge {
     }
 }
 
+/// On a request: a `cache_page` stands outside, and wants to know what the layers inside did. It has no last word: a `cache_page` inside
+/// stores without asking.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Enclosed;
+
 /// On a response: what Larder itself added, so that a layer further out does not take it for the application's.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Added {

@@ -17,7 +17,7 @@ use tower_service::Service;
 use crate::detach::Detachable;
 use crate::engine::{Engine, Entrance, Front, Lead, Visit, has_body, into_body, say, say_bypass};
 use crate::landing::Landing;
-use crate::outer::Outer;
+use crate::outer::{Enclosed, Outer};
 use crate::respond;
 
 type Boxed<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
@@ -186,8 +186,10 @@ where
         Front::Lead(lead) => {
             lead.visit.prepare(&mut parts.headers, lead.leader.is_some());
             let outer = parts.extensions.get::<Outer>().cloned();
+            parts.extensions.insert(Enclosed);
             let limit = lead.visit.engine.settings().max_fill;
-            let detaches = outer.is_none();
+            // Only for a page that is to be stored is it worth finishing what nobody reads any more.
+            let detaches = outer.is_none() && lead.leader.is_some();
             let witness = SessionWitness::of(&parts.extensions);
             let fill = async move {
                 let _guard = PanicGuard(lead.leader.clone());
