@@ -3,5 +3,8 @@
 mod compose;
 mod delay;
 mod delay_browser;
+mod django_mw;
+mod django_mw_served;
 mod docs;
 mod servers;
+mod support;
