@@ -23,7 +23,6 @@
 
 use crate::reason::Reason;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use std::fmt::Write;
 
 /// The field's name; the `http` crate has no constant for it.
 pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -135,33 +134,35 @@ impl CacheStatus {
     /// The member with the name `larder`.
     #[must_use]
     pub fn to_value(&self) -> HeaderValue {
-        let mut text = String::from("larder");
+        // On the stack: this is written for every response.
+        let mut text = Text::new();
+        text.extend_from_slice(b"larder");
         if self.hit {
-            text.push_str("; hit");
+            text.extend_from_slice(b"; hit");
         } else if let Some(fwd) = self.fwd {
-            text.push_str("; fwd=");
-            text.push_str(fwd.as_str());
+            text.extend_from_slice(b"; fwd=");
+            text.extend_from_slice(fwd.as_str().as_bytes());
         }
         if let Some(status) = self.fwd_status {
             push_integer(&mut text, "fwd-status", status.into());
         }
         if self.stored {
-            text.push_str("; stored");
+            text.extend_from_slice(b"; stored");
         }
         match self.collapsed {
-            Some(true) => text.push_str("; collapsed"),
-            Some(false) => text.push_str("; collapsed=?0"),
+            Some(true) => text.extend_from_slice(b"; collapsed"),
+            Some(false) => text.extend_from_slice(b"; collapsed=?0"),
             None => {}
         }
         if let Some(ttl) = self.ttl {
             push_integer(&mut text, "ttl", ttl);
         }
         if let Some(detail) = self.detail {
-            text.push_str("; detail=");
+            text.extend_from_slice(b"; detail=");
             push_token_or_string(&mut text, detail);
         }
         // Only visible ASCII is ever pushed, so the fallback is never taken.
-        HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).unwrap_or(HeaderValue::from_static("larder"))
+        HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("larder"))
     }
 
     /// Adds the member to a response, after those of the caches that are nearer to the origin.
@@ -172,27 +173,44 @@ impl CacheStatus {
 
 /// Structured-field integers have at most 15 digits
 /// ([RFC 9651 §3.3.1](https://www.rfc-editor.org/rfc/rfc9651#section-3.3.1)).
-fn push_integer(text: &mut String, name: &str, value: i64) {
+fn push_integer(text: &mut Text, name: &str, value: i64) {
     const LARGEST: i64 = 999_999_999_999_999;
-    // Writing to a String can't fail.
-    let _ = write!(text, "; {name}={}", value.clamp(-LARGEST, LARGEST));
+    let value = value.clamp(-LARGEST, LARGEST);
+    text.extend_from_slice(b"; ");
+    text.extend_from_slice(name.as_bytes());
+    text.push(b'=');
+    if value < 0 {
+        text.push(b'-');
+    }
+    let (mut digits, mut at, mut rest) = ([0; 15], 15, value.unsigned_abs());
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    text.extend_from_slice(&digits[at..]);
 }
 
-fn push_token_or_string(text: &mut String, word: &str) {
+fn push_token_or_string(text: &mut Text, word: &str) {
     let token = word.starts_with(|c: char| c.is_ascii_alphabetic())
         && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:/".contains(&b));
     if token {
-        return text.push_str(word);
+        return text.extend_from_slice(word.as_bytes());
     }
-    text.push('"');
-    for c in word.chars().filter(|c| (' '..='~').contains(c)) {
-        if matches!(c, '"' | '\\') {
-            text.push('\\');
+    text.push(b'"');
+    for b in word.bytes().filter(|b| (b' '..=b'~').contains(b)) {
+        if matches!(b, b'"' | b'\\') {
+            text.push(b'\\');
         }
-        text.push(c);
+        text.push(b);
     }
-    text.push('"');
+    text.push(b'"');
 }
+
+type Text = smallvec::SmallVec<[u8; 96]>;
 
 #[cfg(test)]
 mod tests {
