@@ -265,9 +265,12 @@ impl Lead {
                 client.whole(bytes)
             }
             Drained::Whole(bytes) => {
-                // Shorter or longer than it announced: the server in front will break the connection, and rightly so.
+                // Shorter or longer than it announced. It must not claim the length that it has: a server that believes it leaves the
+                // connection open, and the client takes the next answer for the rest of this one.
                 release_alone(leader.as_ref());
-                client.unstored(Reason::Truncated, forward, Body::from(bytes))
+                let error = Some(axum::Error::new("the body is not as long as it announced"));
+                let broken = Resumed { begun: [bytes].into(), trailer: None, error, rest: None };
+                client.unstored(Reason::Truncated, forward, Body::new(broken))
             }
             Drained::Unfit(reason, begun, rest, trailer, error) => {
                 release_alone(leader.as_ref());

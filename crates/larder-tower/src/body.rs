@@ -87,6 +87,17 @@ impl Wakers {
     }
 }
 
+/// Wakes those who wait if the body panics in the hands of one of them.
+struct Alarm<'a>(&'a Arc<Wakers>);
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.wake_by_ref();
+        }
+    }
+}
+
 /// What reading a body to its end at once gave.
 pub(crate) enum Drained {
     /// All of it, without waiting.
@@ -256,11 +267,20 @@ type After = Option<Box<dyn FnOnce() + Send>>;
 impl State {
     /// Asks the source for its next frame.
     fn advance(&mut self, wakers: &Arc<Wakers>) -> Poll<After> {
-        let Some(source) = &mut self.source else { return Poll::Ready(None) };
-        let waker = Waker::from(Arc::clone(wakers));
-        let frame = match Pin::new(source).poll_frame(&mut Context::from_waker(&waker)) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(frame) => frame,
+        // Taken out while it is asked: a body that panicked is not there to be asked again.
+        let frame = match self.source.take() {
+            None => Some(Err(axum::Error::new("the body panicked"))),
+            Some(mut source) => {
+                let waker = Waker::from(Arc::clone(wakers));
+                let alarm = Alarm(wakers);
+                let poll = Pin::new(&mut source).poll_frame(&mut Context::from_waker(&waker));
+                drop(alarm);
+                self.source = Some(source);
+                match poll {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(frame) => frame,
+                }
+            }
         };
         let ended = match frame {
             None => Some(self.whole()),
@@ -441,9 +461,11 @@ impl Drop for Reader {
         }
         let body = SharedBody { shared: Arc::clone(&self.shared) };
         match orphan {
-            // A body that panicked must not be polled again.
-            Some(orphan) if !std::thread::panicking() => orphan(body),
-            _ => body.abandon(),
+            // While it panics there is nothing left to drive.
+            Some(_) if std::thread::panicking() => body.abandon(),
+            Some(orphan) => orphan(body),
+            // It is being driven already, by a task that gives it up itself if it has to.
+            None => {}
         }
     }
 }
