@@ -116,12 +116,11 @@ async fn count(State(calls): State<Calls>, Query(args): Args, request: Request, 
 }
 
 async fn delay(Path(seconds): Path<String>, echo: Echo) -> Response {
-    // Fails for what is not a number, is negative or overflows: `Duration` is pickier than `f64`.
-    let Some(wait) = seconds.parse().ok().and_then(|n: f64| Duration::try_from_secs_f64(n.min(10.0)).ok())
-    else {
+    // What is no number, NaN included, is not at least 0 either.
+    let Some(seconds) = seconds.parse().ok().filter(|n: &f64| *n >= 0.0) else {
         return (StatusCode::BAD_REQUEST, "delay takes a number of seconds\n").into_response();
     };
-    tokio::time::sleep(wait.min(LONGEST_DELAY)).await;
+    tokio::time::sleep(Duration::from_secs_f64(seconds.min(LONGEST_DELAY.as_secs_f64()))).await;
     let mut body = echo.0;
     for (field, empty) in [("data", json!("")), ("files", json!({})), ("form", json!({}))] {
         body.insert(field.to_owned(), empty);
@@ -186,4 +185,40 @@ fn capitalised(word: &str) -> String {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_waits_as_long_as_it_is_asked_to_and_never_longer_than_httpbin() {
+        for (path, waits) in
+            [("/delay/0", 0), ("/delay/2", 2000), ("/delay/0.5", 500), ("/delay/1e300", 10_000)]
+        {
+            let begun = tokio::time::Instant::now();
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let answer = router(Calls::default()).oneshot(request).await.unwrap();
+            assert_eq!(answer.status(), 200, "{path}");
+            // Tokio's timers are exact to the millisecond.
+            let waited = begun.elapsed().as_millis();
+            assert!((waits..=waits + 1).contains(&waited), "{path}: {waited}");
+        }
+    }
+
+    #[test]
+    fn views_are_counted_one_by_one_up_to_a_bound() {
+        let calls = Calls::default();
+        for view in 0..2 * MOST_VIEWS {
+            calls.count(Some(&format!("/{view}/")));
+        }
+        calls.count(Some(&"/0/".to_owned()));
+        calls.count(None);
+        let counts = calls.counts();
+        assert_eq!((counts.total, counts.views.len()), (2 * MOST_VIEWS as u64 + 2, MOST_VIEWS));
+        assert_eq!(counts.views["/0/"], 2);
+    }
 }

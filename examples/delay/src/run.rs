@@ -1,6 +1,6 @@
 //! The program: opens the cache, starts the stand-in, listens, and ends when it is told to.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -30,7 +30,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         Httpbin::new(&base, args.delay).map_err(|error| Failure::usage(format!("--httpbin: {error}")))?;
     let listener = listen(&args.listen).await?;
     let addr = listener.local_addr().map_err(|error| Failure::io(error.to_string()))?;
-    println!("{}", greeting(addr, &httpbin, cache.name(), stand_in.is_some()));
+    // Whoever closed the other end, as `| head` does, still wants the server.
+    let _ = writeln!(std::io::stdout(), "{}", greeting(addr, &httpbin, cache.name(), stand_in.is_some()));
 
     let (stopping, mut stopped) = watch::channel(false);
     tokio::spawn(async move {
