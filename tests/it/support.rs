@@ -43,7 +43,7 @@ pub(crate) fn request(method: Method, uri: &str, fields: &[(&str, &str)]) -> Req
     for (name, value) in fields {
         request = request.header(*name, *value);
     }
-    request.body(Body::empty()).unwrap()
+    request.body(Body::empty()).expect("a request")
 }
 
 /// A response with its body read to the end.
