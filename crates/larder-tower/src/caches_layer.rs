@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::outer::{Judge, NeverCached, Outer};
+use crate::outer::{Judge, Outer};
 
 /// Puts [`Caches`] on every request, for the caching layers inside, and stands outside of whatever middleware may make a response private after
 /// a route's layer has seen it: a page made inside is stored only when its final head has passed here without a `Set-Cookie`.
@@ -121,7 +121,7 @@ where
         let this = self.project();
         let response = ready!(this.inner.poll(cx))?;
         if let Some(judge) = this.judge.take() {
-            judge.judge(response.headers(), response.extensions().get::<NeverCached>().is_some());
+            judge.judge(response.headers(), response.extensions());
         }
         Poll::Ready(Ok(response))
     }

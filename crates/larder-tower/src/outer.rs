@@ -9,8 +9,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::HeaderMap;
-use larder_http::{Reason, became_private};
+use http::{Extensions, HeaderMap};
+use larder_http::{CacheControl, FieldRule, Reason, became_private};
 use parking_lot::Mutex;
 
 use crate::identity::Digest;
@@ -66,9 +66,8 @@ impl Judge {
     }
 
     /// The verdict on the final head.
-    pub(crate) fn judge(&self, headers: &HeaderMap, never_cached: bool) {
-        // `never_cache` outside a cached route tells clients, not us: Django stores such a page too.
-        self.settle(match became_private(headers, never_cached) {
+    pub(crate) fn judge(&self, headers: &HeaderMap, extensions: &Extensions) {
+        self.settle(match made_private(headers, extensions) {
             None => Ok(()),
             Some(_) => Err(Reason::BecamePrivate),
         });
@@ -93,6 +92,20 @@ impl Drop for Judge {
     fn drop(&mut self) {
         self.settle(Err(Reason::ClientGone));
     }
+}
+
+/// What, on a final head, says that the page is for one visitor alone, and is not our own word.
+fn made_private(headers: &HeaderMap, extensions: &Extensions) -> Option<Reason> {
+    // `never_cache` outside a cached route tells clients, not us: Django stores such a page too.
+    let reason = became_private(headers, extensions.get::<NeverCached>().is_some())?;
+    let added = extensions.get::<Added>().is_some_and(|added| added.private.is_some());
+    if reason != Reason::Private || !added {
+        return Some(reason);
+    }
+    // Keyed on credentials, so `private` is what we said ourselves. It may hide what somebody else said.
+    let mut others = CacheControl::from_headers(headers);
+    others.private = FieldRule::Absent;
+    if others.is_restricted() { Some(reason) } else { became_private(headers, true) }
 }
 
 /// On a request: a `cache_page` stands outside, and wants to know what the layers inside did. It has no last word: a `cache_page` inside
@@ -131,23 +144,50 @@ mod tests {
         *heard
     }
 
+    fn judged(line: Option<&'static str>, extensions: &Extensions) -> Result<(), Reason> {
+        let field = |line| (header::CACHE_CONTROL, HeaderValue::from_static(line));
+        let headers = HeaderMap::from_iter(line.map(field));
+        verdict(|judge| judge.judge(&headers, extensions)).unwrap()
+    }
+
+    fn with<T: Clone + Send + Sync + 'static>(mark: T) -> Extensions {
+        let mut extensions = Extensions::new();
+        extensions.insert(mark);
+        extensions
+    }
+
     #[test]
     fn a_head_that_stayed_public_is_approved() {
-        assert_eq!(verdict(|judge| judge.judge(&HeaderMap::new(), false)), Some(Ok(())));
+        assert_eq!(judged(None, &Extensions::new()), Ok(()));
     }
 
     #[test]
     fn a_cookie_set_outside_and_a_request_that_ends_before_its_head_are_refused() {
         let cookie = HeaderMap::from_iter([(header::SET_COOKIE, HeaderValue::from_static("id=1"))]);
-        assert_eq!(verdict(|judge| judge.judge(&cookie, true)), Some(Err(Reason::BecamePrivate)));
+        for extensions in [with(NeverCached), with(Added { private: Some([1; 32]), ..Added::default() })] {
+            let verdict = verdict(|judge| judge.judge(&cookie, &extensions));
+            assert_eq!(verdict, Some(Err(Reason::BecamePrivate)));
+        }
         assert_eq!(verdict(drop), Some(Err(Reason::ClientGone)));
     }
 
     #[test]
     fn never_cache_outside_is_for_clients_only() {
-        let private =
-            HeaderMap::from_iter([(header::CACHE_CONTROL, HeaderValue::from_static("no-store, private"))]);
-        assert_eq!(verdict(|judge| judge.judge(&private, true)), Some(Ok(())));
-        assert_eq!(verdict(|judge| judge.judge(&private, false)), Some(Err(Reason::BecamePrivate)));
+        assert_eq!(judged(Some("no-store, private"), &with(NeverCached)), Ok(()));
+        assert_eq!(judged(Some("no-store, private"), &Extensions::new()), Err(Reason::BecamePrivate));
+    }
+
+    #[test]
+    fn our_own_private_on_a_page_keyed_on_credentials_is_no_objection_and_anything_else_is() {
+        let keyed = with(Added { private: Some([1; 32]), ..Added::default() });
+        assert_eq!(judged(Some("max-age=900, private"), &keyed), Ok(()));
+        assert_eq!(judged(Some("private, no-store"), &keyed), Err(Reason::BecamePrivate));
+        assert_eq!(judged(Some("no-cache"), &keyed), Err(Reason::BecamePrivate));
+        assert_eq!(judged(Some("private"), &with(Added::default())), Err(Reason::BecamePrivate));
+        let star = HeaderMap::from_iter([
+            (header::CACHE_CONTROL, HeaderValue::from_static("private")),
+            (header::VARY, HeaderValue::from_static("*")),
+        ]);
+        assert_eq!(verdict(|judge| judge.judge(&star, &keyed)), Some(Err(Reason::BecamePrivate)));
     }
 }

@@ -22,7 +22,7 @@ use tower_service::Service;
 use crate::detach::Detachable;
 use crate::engine::{Engine, Entrance, Front, Lead, Visit, has_body, into_body, say, say_bypass};
 use crate::landing::Landed;
-use crate::outer::{Judge, NeverCached, Outer};
+use crate::outer::{Judge, Outer};
 use crate::page::{PanicGuard, SessionWitness, is_safe, unsafe_method};
 use crate::respond;
 
@@ -230,7 +230,7 @@ pub(crate) async fn judged<E>(
 ) -> Result<Response<Body>, E> {
     let response = response.await?;
     if let Some(judge) = judge {
-        judge.judge(response.headers(), response.extensions().get::<NeverCached>().is_some());
+        judge.judge(response.headers(), response.extensions());
     }
     Ok(response)
 }

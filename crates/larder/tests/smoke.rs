@@ -12,7 +12,8 @@ use tower::ServiceExt;
 
 async fn ask(app: &Router, path: &str) -> (Response<Body>, String) {
     let response = app.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
-    let status = response.headers().get("cache-status").map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default();
+    let status =
+        response.headers().get("cache-status").map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default();
     (response, status)
 }
 
@@ -50,4 +51,21 @@ async fn the_pair_caches_a_site() {
     let (_, status) = ask(&app, "/").await;
     assert!(status.starts_with("larder; hit; ttl="), "{status}");
     assert_eq!(calls.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_page_for_a_cookie_is_kept_under_an_outer_layer_too() {
+    let ask = async |app: &Router| {
+        let request = Request::get("/").header("cookie", "sessionid=a").body(Body::empty()).unwrap();
+        let response = app.clone().oneshot(request).await.unwrap();
+        response.headers()["cache-status"].to_str().unwrap().to_owned()
+    };
+    for site in [false, true] {
+        let (app, calls) = counted();
+        let app = if site { larder::site(app).into_router() } else { app.layer(cache_page(900)) };
+        let app = app.layer(CachesLayer::outermost());
+        assert!(ask(&app).await.ends_with("detail=cookie-keyed"));
+        assert!(ask(&app).await.starts_with("larder; hit; ttl="), "site: {site}");
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
+    }
 }
