@@ -119,9 +119,9 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = ready!(this.inner.poll(cx))?;
+        let mut response = ready!(this.inner.poll(cx))?;
         if let Some(judge) = this.judge.take() {
-            judge.judge(response.headers(), response.extensions());
+            judge.judge(&mut response);
         }
         Poll::Ready(Ok(response))
     }

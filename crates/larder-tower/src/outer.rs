@@ -9,8 +9,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::{Extensions, HeaderMap};
-use larder_http::{CacheControl, FieldRule, Reason, became_private};
+use http::{Extensions, HeaderMap, HeaderValue, Response};
+use larder_http::{CACHE_STATUS, CacheControl, FieldRule, Reason, became_private};
 use parking_lot::Mutex;
 
 use crate::identity::Digest;
@@ -65,32 +65,59 @@ impl Judge {
         self.outer.clone()
     }
 
-    /// The verdict on the final head.
-    pub(crate) fn judge(&self, headers: &HeaderMap, extensions: &Extensions) {
-        self.settle(match made_private(headers, extensions) {
-            None => Ok(()),
-            Some(_) => Err(Reason::BecamePrivate),
-        });
+    /// The verdict on the final head. Layers inside said that they store; where they must not, that is taken back.
+    pub(crate) fn judge<B>(&self, response: &mut Response<B>) {
+        if made_private(response.headers(), response.extensions()).is_none() {
+            self.settle(Ok(()));
+            return;
+        }
+        let refused = self.settle(Err(Reason::BecamePrivate));
+        unsay_stored(response.headers_mut(), refused);
     }
 
-    fn settle(&self, verdict: Result<(), Reason>) {
+    /// Tells all who wait for the verdict; how many these were.
+    fn settle(&self, verdict: Result<(), Reason>) -> usize {
         let pending = {
             let mut state = self.outer.state.lock();
             if state.verdict.is_some() {
-                return;
+                return 0;
             }
             state.verdict = Some(verdict);
             std::mem::take(&mut state.pending)
         };
+        let told = pending.len();
         for pending in pending {
             pending(verdict);
         }
+        told
     }
 }
 
 impl Drop for Judge {
     fn drop(&mut self) {
         self.settle(Err(Reason::ClientGone));
+    }
+}
+
+/// Mends the last `refused` of our members of `Cache-Status` that say `stored`: those before may be another server's.
+fn unsay_stored(headers: &mut HeaderMap, mut refused: usize) {
+    if refused == 0 {
+        return;
+    }
+    let mut members: Vec<HeaderValue> = headers.get_all(CACHE_STATUS).iter().cloned().collect();
+    headers.remove(CACHE_STATUS);
+    for member in members.iter_mut().rev() {
+        let ours = member.to_str().ok().filter(|text| text.starts_with("larder;"));
+        let mended = ours.and_then(|text| text.split_once("; stored")).and_then(|(front, _)| {
+            HeaderValue::from_str(&format!("{front}; detail={}", Reason::BecamePrivate)).ok()
+        });
+        if let Some(mended) = mended.filter(|_| refused > 0) {
+            *member = mended;
+            refused -= 1;
+        }
+    }
+    for member in members {
+        headers.append(CACHE_STATUS, member);
     }
 }
 
@@ -146,8 +173,15 @@ mod tests {
 
     fn judged(line: Option<&'static str>, extensions: &Extensions) -> Result<(), Reason> {
         let field = |line| (header::CACHE_CONTROL, HeaderValue::from_static(line));
-        let headers = HeaderMap::from_iter(line.map(field));
-        verdict(|judge| judge.judge(&headers, extensions)).unwrap()
+        judged_head(HeaderMap::from_iter(line.map(field)), extensions).0
+    }
+
+    fn judged_head(headers: HeaderMap, extensions: &Extensions) -> (Result<(), Reason>, HeaderMap) {
+        let mut response = Response::new(());
+        *response.headers_mut() = headers;
+        *response.extensions_mut() = extensions.clone();
+        let verdict = verdict(|judge| judge.judge(&mut response)).unwrap();
+        (verdict, response.into_parts().0.headers)
     }
 
     fn with<T: Clone + Send + Sync + 'static>(mark: T) -> Extensions {
@@ -165,8 +199,7 @@ mod tests {
     fn a_cookie_set_outside_and_a_request_that_ends_before_its_head_are_refused() {
         let cookie = HeaderMap::from_iter([(header::SET_COOKIE, HeaderValue::from_static("id=1"))]);
         for extensions in [with(NeverCached), with(Added { private: Some([1; 32]), ..Added::default() })] {
-            let verdict = verdict(|judge| judge.judge(&cookie, &extensions));
-            assert_eq!(verdict, Some(Err(Reason::BecamePrivate)));
+            assert_eq!(judged_head(cookie.clone(), &extensions).0, Err(Reason::BecamePrivate));
         }
         assert_eq!(verdict(drop), Some(Err(Reason::ClientGone)));
     }
@@ -188,6 +221,26 @@ mod tests {
             (header::CACHE_CONTROL, HeaderValue::from_static("private")),
             (header::VARY, HeaderValue::from_static("*")),
         ]);
-        assert_eq!(verdict(|judge| judge.judge(&star, &keyed)), Some(Err(Reason::BecamePrivate)));
+        assert_eq!(judged_head(star, &keyed).0, Err(Reason::BecamePrivate));
+    }
+
+    #[test]
+    fn a_refused_page_no_longer_says_that_it_is_stored() {
+        let upstream = "larder; fwd=uri-miss; stored; ttl=5";
+        let ours = HeaderValue::from_static("larder; fwd=vary-miss; stored; ttl=900; detail=cookie-keyed");
+        let mut headers = HeaderMap::new();
+        headers.append(CACHE_STATUS, HeaderValue::from_static(upstream));
+        headers.append(CACHE_STATUS, ours);
+        headers.append(CACHE_STATUS, HeaderValue::from_static("edge; fwd=miss; stored"));
+        let approved = judged_head(headers.clone(), &Extensions::new());
+        assert_eq!(approved, (Ok(()), headers.clone()));
+
+        headers.append(header::SET_COOKIE, HeaderValue::from_static("id=1"));
+        let (_, refused) = judged_head(headers, &Extensions::new());
+        let said: Vec<_> = refused.get_all(CACHE_STATUS).iter().collect();
+        assert_eq!(
+            said,
+            [upstream, "larder; fwd=vary-miss; detail=became-private", "edge; fwd=miss; stored"]
+        );
     }
 }

@@ -228,9 +228,9 @@ pub(crate) async fn judged<E>(
     judge: Option<Judge>,
     response: impl Future<Output = Result<Response<Body>, E>>,
 ) -> Result<Response<Body>, E> {
-    let response = response.await?;
+    let mut response = response.await?;
     if let Some(judge) = judge {
-        judge.judge(response.headers(), response.extensions());
+        judge.judge(&mut response);
     }
     Ok(response)
 }

@@ -69,3 +69,21 @@ async fn a_page_for_a_cookie_is_kept_under_an_outer_layer_too() {
         assert_eq!(calls.load(Ordering::SeqCst), 1);
     }
 }
+
+#[tokio::test]
+async fn a_cookie_from_outside_keeps_a_page_out_and_the_status_says_so() {
+    let (app, calls) = counted();
+    let set_cookie = async |mut response: Response<Body>| {
+        response.headers_mut().insert("set-cookie", "id=1".parse().unwrap());
+        response
+    };
+    let app = app
+        .layer(cache_page(900))
+        .layer(axum::middleware::map_response(set_cookie))
+        .layer(CachesLayer::outermost());
+    for _ in 0..2 {
+        let (_, status) = ask(&app, "/").await;
+        assert_eq!(status, "larder; fwd=uri-miss; detail=became-private");
+    }
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+}
