@@ -66,6 +66,15 @@ directives! {
     stale_if_error(seconds: u64);
 }
 
+impl CacheControlLayer {
+    /// Any other directive, or one that these take an argument of their own with: `directive("no-cache", Some("Set-Cookie"))`. Underscores
+    /// become hyphens. Qualified `no-cache` and `private` add up; a name that is no token is left out.
+    pub fn directive(mut self, name: &str, argument: Option<&str>) -> Self {
+        self.patch = self.patch.directive(name, argument);
+        self
+    }
+}
+
 impl<S> Layer<S> for CacheControlLayer {
     type Service = HeaderService<S, Self>;
 

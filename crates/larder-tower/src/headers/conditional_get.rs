@@ -34,8 +34,9 @@ const MAX_BODY: u64 = 1 << 20;
 
 /// Answers conditional requests.
 ///
-/// As it is, it is Django's `ConditionalGetMiddleware`: a GET's 200 without an `ETag` gets one made of its body (if that has a known length of at most
-/// 1 MiB and is not `no-store`), and a request whose `If-None-Match` or `If-Modified-Since` still holds is answered with 304.
+/// As it is, it is Django's `ConditionalGetMiddleware`: a GET's 200 without an `ETag` gets one made of its body (if that is not empty, has a
+/// known length of at most 1 MiB and is not `no-store`), and a request whose `If-None-Match` or `If-Modified-Since` still holds is answered
+/// with 304.
 ///
 /// With [`etag`](ConditionalGetLayer::etag) or [`last_modified`](ConditionalGetLayer::last_modified) it is Django's `condition` decorator: they are asked
 /// *before* the handler, for every method; a condition that holds is answered with 304 or 412 without running it.
@@ -211,13 +212,16 @@ async fn after(
     response: Response<Body>,
     now: UnixMillis,
 ) -> Response<Body> {
-    if *method != Method::GET || response.status() != StatusCode::OK {
+    if *method != Method::GET || !response.status().is_success() {
         return response;
     }
     let (mut parts, mut body) = response.into_parts();
-    let wants =
-        !parts.headers.contains_key(header::ETAG) && !CacheControl::from_headers(&parts.headers).no_store;
-    if wants && body.size_hint().exact().is_some_and(|length| length <= MAX_BODY) {
+    // Of other successes the body need not be the whole page (206), or the page at all.
+    let wants = parts.status == StatusCode::OK
+        && !parts.headers.contains_key(header::ETAG)
+        && !CacheControl::from_headers(&parts.headers).no_store;
+    // An empty one says nothing that could be compared.
+    if wants && body.size_hint().exact().is_some_and(|length| (1..=MAX_BODY).contains(&length)) {
         match body.collect().await {
             Ok(whole) if whole.trailers().is_none() => {
                 let bytes = whole.to_bytes();
