@@ -3,7 +3,11 @@
 mod compose;
 mod delay;
 mod delay_browser;
+mod django_cc;
+mod django_cg;
+mod django_ck;
 mod django_mw;
+mod django_mw_nested;
 mod django_mw_served;
 mod docs;
 mod g1_model;
