@@ -15,5 +15,7 @@ mod g1_right_page;
 mod g1_vary;
 mod g2_cookies;
 mod g2_private;
+mod g2_sessions;
+mod g2_tower_sessions;
 mod servers;
 mod support;
