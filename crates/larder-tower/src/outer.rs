@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::{Extensions, HeaderMap, HeaderValue, Response};
-use larder_http::{CACHE_STATUS, CacheControl, FieldRule, Reason, became_private};
+use larder_http::{CACHE_STATUS, CacheControl, CacheControlPatch, FieldRule, Reason, became_private};
 use parking_lot::Mutex;
 
 use crate::identity::Digest;
@@ -72,7 +72,11 @@ impl Judge {
             return;
         }
         let refused = self.settle(Err(Reason::BecamePrivate));
-        unsay_stored(response.headers_mut(), refused);
+        if refused > 0 {
+            unsay_stored(response.headers_mut(), refused);
+            // The layer inside told caches how long to keep the page, not knowing that it would carry a cookie.
+            CacheControlPatch::default().private().apply(response.headers_mut());
+        }
     }
 
     /// Tells all who wait for the verdict; how many these were.
@@ -101,9 +105,6 @@ impl Drop for Judge {
 
 /// Mends the last `refused` of our members of `Cache-Status` that say `stored`: those before may be another server's.
 fn unsay_stored(headers: &mut HeaderMap, mut refused: usize) {
-    if refused == 0 {
-        return;
-    }
     let mut members: Vec<HeaderValue> = headers.get_all(CACHE_STATUS).iter().cloned().collect();
     headers.remove(CACHE_STATUS);
     for member in members.iter_mut().rev() {
@@ -236,7 +237,13 @@ mod tests {
         assert_eq!(approved, (Ok(()), headers.clone()));
 
         headers.append(header::SET_COOKIE, HeaderValue::from_static("id=1"));
+        headers.append(header::CACHE_CONTROL, HeaderValue::from_static("max-age=900"));
         let (_, refused) = judged_head(headers, &Extensions::new());
+        assert_eq!(
+            refused[header::CACHE_CONTROL],
+            "max-age=900, private",
+            "no cache on the way keeps the cookie"
+        );
         let said: Vec<_> = refused.get_all(CACHE_STATUS).iter().collect();
         assert_eq!(
             said,

@@ -59,7 +59,7 @@ impl Ticket {
     }
 
     fn leads(&self) -> bool {
-        matches!(*self.0.lock(), State::Lead(_))
+        matches!(&*self.0.lock(), State::Lead(lead) if lead.leader.is_some())
     }
 }
 
