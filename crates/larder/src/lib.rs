@@ -71,3 +71,8 @@ pub use larder_memory as memory;
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// The examples of the guide for those who come from Django, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/coming-from-django.md")]
+struct ComingFromDjango;
