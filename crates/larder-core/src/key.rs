@@ -81,6 +81,11 @@ impl Key {
         KeyBuilder { hashed_from: identity.len(), identity }
     }
 
+    /// Goes on building: the key of something that belongs to this one.
+    pub fn extend(&self) -> KeyBuilder {
+        KeyBuilder { identity: self.identity.clone(), hashed_from: self.hashed_from }
+    }
+
     /// A record of the namespace itself (tags, fence): `prefix:kind:name`. `kind` is not a number, so it is never
     /// anybody's version.
     pub(crate) fn record(space: &Space, kind: &str, name: &str) -> Self {

@@ -8,9 +8,9 @@ use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use larder_core::{Tag, Timeout, UnixMillis};
 use larder_http::{
-    CacheControl, CacheControlPatch, CacheStatus, FieldRule, Forward, Reason, StoredFlags, StoredMeta,
-    Timing, Vary, VaryFields, format_date, get_max_age, initial_age_ms, patch_response_headers, patch_vary,
-    storable_origin, strip_hop_by_hop,
+    CACHE_STATUS, CacheControl, CacheControlPatch, CacheStatus, FieldRule, Forward, Reason, StoredFlags,
+    StoredMeta, Timing, Vary, VaryFields, format_date, get_max_age, initial_age_ms, patch_response_headers,
+    patch_vary, storable_origin, strip_hop_by_hop,
 };
 
 use crate::body::{Drained, Resumed, SharedBody, drain_now};
@@ -20,7 +20,7 @@ use crate::engine::{Lead, PASS_ERROR_MILLIS, PASS_MILLIS, known_length, say};
 use crate::landing::{Gate, Landed, LandedBody, Landing, Store, run_soon};
 use crate::outer::{Added, Outer};
 use crate::parts::{PageTags, PageTimeout, shorter};
-use crate::respond::{self, CACHE_STATUS};
+use crate::respond;
 use crate::settings::Level;
 
 /// A year: what "for ever" is called in `max-age`.

@@ -150,7 +150,7 @@ impl Engine {
         let routing = crate::admit::ROUTING_FIELDS.iter().any(|name| parts.headers.contains_key(*name));
         let facts = Facts { routing, ..Facts::default() };
         let identity = Identity::of(&self.settings, &cache, own_id, parts, facts);
-        let tag = url_tag(&identity.primary_key());
+        let tag = url_tag(identity.primary_key());
         Some((cache, tag))
     }
 }

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use axum::extract::OriginalUri;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
-use larder_core::{Cache, Key, KeyBuilder};
+use larder_core::{Cache, Key};
 use larder_http::{VaryFields, canonical_field, joined_cookies};
 
 use crate::admit::{Facts, ROUTING_FIELDS};
@@ -26,7 +26,7 @@ pub(crate) type Digest = [u8; 32];
 /// The identity of one request.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
-    primary: KeyBuilder,
+    primary: Key,
     /// The cookies that count, if they are not simply all of them; `Some("")`: none.
     cookies: Option<HeaderValue>,
     digest: Option<Digest>,
@@ -70,7 +70,9 @@ impl Identity {
     /// Adds what the application sees, where a middleware between the pair rewrote URL or headers.
     pub(crate) fn seen_inside(&mut self, outside: &HeaderMap, uri: &Uri, parts: &Parts) {
         if *uri != parts.uri {
-            self.primary.mark(b'i').part(path_and_query(&parts.uri));
+            let mut b = self.primary.extend();
+            b.mark(b'i').part(path_and_query(&parts.uri));
+            self.primary = b.build();
         }
         if *outside != parts.headers {
             self.inner = Some(Box::new(parts.headers.clone()));
@@ -80,7 +82,9 @@ impl Identity {
     /// The same request, of which only a HEAD was seen.
     pub(crate) fn head_twin(&self) -> Self {
         let mut twin = self.clone();
-        twin.primary.mark(b'H');
+        let mut b = twin.primary.extend();
+        b.mark(b'H');
+        twin.primary = b.build();
         twin
     }
 
@@ -95,13 +99,13 @@ impl Identity {
     }
 
     /// The key of the URL's record.
-    pub(crate) fn primary_key(&self) -> Key {
-        self.primary.key()
+    pub(crate) fn primary_key(&self) -> &Key {
+        &self.primary
     }
 
     /// The tag under which every page of this URL stands, with all its variants.
     pub(crate) fn url_tag(&self) -> larder_core::Tag {
-        url_tag(&self.primary_key())
+        url_tag(&self.primary)
     }
 
     fn canonical(&self, name: &HeaderName, headers: &HeaderMap, out: &mut Vec<u8>) {
@@ -121,7 +125,7 @@ impl Identity {
 
     /// The identity of one variant: the fields' values, and the credentials unless the page is for everybody.
     pub(crate) fn variant(&self, fields: &VaryFields, headers: &HeaderMap, everybody: bool) -> Variant {
-        let mut b = self.primary.clone();
+        let mut b = self.primary.extend();
         b.mark(b'v');
         let mut value: Vec<u8> = Vec::new();
         for name in fields.iter() {
@@ -174,7 +178,7 @@ impl Variant {
         };
         // Two halves, so that the two slots of a variant are never the same one.
         [pick(0), half + pick(4)].map(|slot| {
-            let mut b = primary.primary.clone();
+            let mut b = primary.primary.extend();
             b.mark(if self.credentialed { b'C' } else { b'A' }).part(&slot.to_le_bytes());
             b.build()
         })
@@ -186,7 +190,7 @@ pub(crate) fn url_tag(primary: &Key) -> larder_core::Tag {
     larder_core::Tag::from(format!("larder.url:{}", &blake3::hash(primary.identity()).to_hex()[..40]))
 }
 
-fn primary(settings: &Settings, cache: &Cache, own_id: bool, parts: &Parts, facts: Facts) -> KeyBuilder {
+fn primary(settings: &Settings, cache: &Cache, own_id: bool, parts: &Parts, facts: Facts) -> Key {
     let mut b = cache.key_builder("page");
     b.mark(match settings.level {
         Level::Page => b'P',
@@ -234,7 +238,7 @@ fn primary(settings: &Settings, cache: &Cache, own_id: bool, parts: &Parts, fact
     for part in &settings.key_fns {
         b.mark(b'f').part(part(parts).as_bytes());
     }
-    b
+    b.build()
 }
 
 /// `Forwarded` without the members that differ with each client: only what may change the page counts.

@@ -153,9 +153,10 @@ impl Store {
         if inline {
             meta.key = Bytes::copy_from_slice(primary.identity());
         }
-        let page = StoredResponse { status: landed.status, headers: landed.headers.clone(), body, meta };
+        let headers = respond::seeded(landed.headers.clone());
+        let page = StoredResponse { status: landed.status, headers, body, meta };
         let page = Record::of(Arc::new(page));
-        let there = self.cache.lookup(std::slice::from_ref(&primary)).await?.pop().flatten();
+        let there = self.cache.lookup(std::slice::from_ref(primary)).await?.pop().flatten();
         let mut record = match there.as_ref().map(Record::from_entry) {
             Some(Ok(record)) => Record::clone(&record),
             _ => Record::default(),
@@ -163,7 +164,7 @@ impl Store {
         if inline {
             record.page = page.page;
             let until = later(until, there.as_ref().filter(|_| !record.sets.is_empty()), until);
-            self.cache.put(&primary, Entry::new(record.into_value(), until, stamp), When::Always).await?;
+            self.cache.put(primary, Entry::new(record.into_value(), until, stamp), When::Always).await?;
             return Ok(true);
         }
         let untagged = larder_core::Stamp::untagged(stamp.space);
@@ -179,7 +180,7 @@ impl Store {
                 _ => untagged,
             };
             let until = later(until, there.as_ref(), until);
-            self.cache.put(&primary, Entry::new(record.into_value(), until, stamp), When::Always).await?;
+            self.cache.put(primary, Entry::new(record.into_value(), until, stamp), When::Always).await?;
         }
         Ok(true)
     }

@@ -27,9 +27,9 @@ pub(crate) fn look_now(
     now: UnixMillis,
 ) -> Option<Found> {
     let key = identity.primary_key();
-    let Some(entry) = cache.lookup_now(&key)? else { return Some(Found::Miss(Forward::UriMiss)) };
+    let Some(entry) = cache.lookup_now(key)? else { return Some(Found::Miss(Forward::UriMiss)) };
     let Ok(record) = Record::from_entry(&entry) else { return None };
-    let mut seen = Seen::new(&record, identity, &key);
+    let mut seen = Seen::new(&record, identity, key);
     if !record.sets.is_empty() {
         for candidate in candidates(&record, identity, headers) {
             for slot in candidate.variant.slots(identity, limit) {
@@ -52,18 +52,18 @@ pub(crate) async fn look(
         return Ok(found);
     }
     let key = identity.primary_key();
-    let Some(entry) = cache.lookup(std::slice::from_ref(&key)).await?.pop().flatten() else {
+    let Some(entry) = cache.lookup(std::slice::from_ref(key)).await?.pop().flatten() else {
         return Ok(Found::Miss(Forward::UriMiss));
     };
     let record = match Record::from_entry(&entry) {
         Ok(record) => record,
         Err(error) => {
             tracing::warn!(target: "larder::backend", cache = cache.name(), %error, "a stored page could not be read; it is removed");
-            cache.evict(&key).await?;
+            cache.evict(key).await?;
             return Ok(Found::Miss(Forward::UriMiss));
         }
     };
-    let mut seen = Seen::new(&record, identity, &key);
+    let mut seen = Seen::new(&record, identity, key);
     let candidates = candidates(&record, identity, headers);
     let slots: Vec<Key> = candidates.iter().flat_map(|c| c.variant.slots(identity, limit)).collect();
     if !slots.is_empty() {

@@ -15,7 +15,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
 use http_body::Body as _;
-use larder_http::{CacheControlPatch, Forward, Reason, StoredResponse};
+use larder_http::{CACHE_STATUS, CacheControlPatch, Forward, Reason, StoredResponse};
 use parking_lot::Mutex;
 use tower_service::Service;
 
@@ -168,7 +168,7 @@ impl Engine {
             let response = inner.call(Request::from_parts(parts, body));
             return Box::pin(async move {
                 let mut response = into_body(response.await?);
-                if !response.headers().contains_key(respond::CACHE_STATUS) {
+                if !response.headers().contains_key(CACHE_STATUS) {
                     say_bypass(response.headers_mut(), Reason::NoUpdateLayer);
                 }
                 Ok(response)
@@ -238,7 +238,7 @@ pub(crate) async fn judged<E>(
 /// What the middleware between sees of a hit: the page as it was stored.
 fn placeholder(page: &StoredResponse, facts: crate::admit::Facts, now: u64) -> Response<Body> {
     let mut response = respond::from_stored(page, facts, &HeaderMap::new(), now);
-    response.headers_mut().remove(respond::CACHE_STATUS);
+    response.headers_mut().remove(CACHE_STATUS);
     response
 }
 

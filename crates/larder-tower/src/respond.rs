@@ -2,15 +2,14 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use larder_core::UnixMillis;
-use larder_http::{CacheStatus, Precondition, StoredResponse, evaluate_cached, not_modified_headers};
+use larder_http::{
+    CACHE_STATUS, CacheStatus, Precondition, StoredResponse, evaluate_cached, not_modified_headers,
+};
 
 use crate::admit::Facts;
 use crate::outer::Added;
-
-/// The name of RFC 9211's field.
-pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// Answers from a stored page.
 pub(crate) fn from_stored(
@@ -23,14 +22,30 @@ pub(crate) fn from_stored(
     let mut status = CacheStatus::hit(timing.ttl_secs(now));
     status.detail = page.meta.flags.credentialed.then(|| facts.keyed());
     let (code, mut headers) = conditioned(page.status, &page.headers, facts, request, now);
-    headers.insert(header::AGE, HeaderValue::from(timing.age_ms(now) / 1000));
-    status.append_to(&mut headers);
+    headers.insert(header::AGE, age_value(timing.age_ms(now) / 1000));
+    headers.insert(CACHE_STATUS, status.to_value());
     let body = if code == StatusCode::NOT_MODIFIED { Bytes::new() } else { page.body.clone() };
     let mut response = finish(code, headers, body, facts, page.meta.flags.head_only);
     if facts.nested {
         response.extensions_mut().insert(Added { inner_hit: true, ..Added::default() });
     }
     response
+}
+
+/// A stored page's fields with room for the two that every hit sets: replaced in a copy, they do not make it grow.
+pub(crate) fn seeded(mut headers: HeaderMap) -> HeaderMap {
+    headers.insert(header::AGE, HeaderValue::from_static("0"));
+    headers.insert(CACHE_STATUS, HeaderValue::from_static("larder; hit"));
+    headers
+}
+
+/// An age in seconds; the usual ones allocate nothing.
+fn age_value(seconds: u64) -> HeaderValue {
+    const SMALL: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+    match usize::try_from(seconds).ok().and_then(|s| SMALL.get(s)) {
+        Some(small) => HeaderValue::from_static(small),
+        None => HeaderValue::from(seconds),
+    }
 }
 
 /// A 304 where the request's condition allows it, else all fields.
