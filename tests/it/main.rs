@@ -17,5 +17,6 @@ mod g2_cookies;
 mod g2_private;
 mod g2_sessions;
 mod g2_tower_sessions;
+mod mounts;
 mod servers;
 mod support;

@@ -50,6 +50,11 @@ impl fmt::Debug for Ticket {
 }
 
 impl Ticket {
+    /// For a request that passes by: the inner end knows by it that there is an outer one.
+    fn passing() -> Self {
+        Self(Arc::new(Mutex::new(State::Fetching)))
+    }
+
     fn set(&self, state: State) {
         *self.0.lock() = state;
     }
@@ -83,10 +88,12 @@ impl Engine {
         let visit = match self.enter(&parts, has_body(parts.version, &body), false) {
             Entrance::Bypass(Reason::Method) if !is_safe(&parts.method) => {
                 let target = self.target(&parts);
+                parts.extensions.insert(Ticket::passing());
                 let response = inner.call(Request::from_parts(parts, body));
                 return Box::pin(judged(judge, unsafe_method(response, target)));
             }
             Entrance::Bypass(reason) => {
+                parts.extensions.insert(Ticket::passing());
                 let response = inner.call(Request::from_parts(parts, body));
                 return Box::pin(judged(judge, async move {
                     let mut response = into_body(response.await?);
@@ -175,7 +182,7 @@ impl Engine {
             });
         };
         let State::Open(mut visit, uri) = ticket.take() else {
-            // A second Fetch inside the first: the first one leads.
+            // It passes by; or this is a second Fetch inside the first, which leads.
             let response = inner.call(Request::from_parts(parts, body));
             return Box::pin(async move { response.await.map(into_body) });
         };
