@@ -41,7 +41,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value = "2")]
     pub(crate) delay: String,
     /// Where the page with the plots goes.
-    #[arg(long, value_name = "FILE", default_value = "loadtest/report.html")]
+    #[arg(long, value_name = "FILE", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/report.html"))]
     pub(crate) report: PathBuf,
 }
 

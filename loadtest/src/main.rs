@@ -13,6 +13,7 @@ mod server;
 mod stats;
 mod table;
 
+use std::fs::OpenOptions;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -27,6 +28,9 @@ async fn main() -> Result<ExitCode> {
     let args = Args::parse();
     let load = args.load();
     eprintln!("{load}");
+    // Better to hear it now than in four minutes; what is there stays until there is something better.
+    let report = OpenOptions::new().create(true).append(true).open(&args.report);
+    report.with_context(|| format!("{} can't be written", args.report.display()))?;
     if args.url.is_none() {
         server::build().await?;
     }
@@ -35,8 +39,7 @@ async fn main() -> Result<ExitCode> {
 
     println!("{}", table::compare(&before, &after));
     let page = report::page(&load, &args, &before, &after);
-    std::fs::write(&args.report, page)
-        .with_context(|| format!("{} can't be written", args.report.display()))?;
+    std::fs::write(&args.report, page)?;
     println!("Plots: {}", args.report.display());
     let failed = before.failures + after.failures;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
