@@ -239,3 +239,14 @@ async fn var_07_an_empty_vary_leaves_no_comma_behind() {
 fn var_a_name_that_can_be_none_is_found_out_when_the_layer_is_built() {
     let _layer = vary_on(["accept language"]);
 }
+
+#[tokio::test]
+async fn cc_an_alias_that_does_not_exist_passes_requests_by_and_says_so() {
+    let (app, runs) = saying(&[]);
+    let app = app.layer(cache_page(60).cache("nowhere")).layer(CachesLayer::new(clocked().0));
+    for _ in 0..2 {
+        let answer = ask(&app, get("/")).await;
+        assert_eq!(answer.cache_status(), "larder; fwd=bypass; detail=no-such-cache");
+    }
+    assert_eq!(runs.count(), 2);
+}

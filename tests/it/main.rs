@@ -6,6 +6,7 @@ mod delay_browser;
 mod django_cc;
 mod django_cg;
 mod django_ck;
+mod django_guide;
 mod django_mw;
 mod django_mw_nested;
 mod django_mw_served;
