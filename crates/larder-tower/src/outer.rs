@@ -67,6 +67,11 @@ impl Judge {
 
     /// The verdict on the final head. Layers inside said that they store; where they must not, that is taken back.
     pub(crate) fn judge<B>(&self, response: &mut Response<B>) {
+        if self.outer.state.lock().pending.is_empty() {
+            // Most requests: nothing inside wants to store. Whoever comes after the head has gone comes too late.
+            self.settle(Err(Reason::ClientGone));
+            return;
+        }
         if made_private(response.headers(), response.extensions()).is_none() {
             self.settle(Ok(()));
             return;
