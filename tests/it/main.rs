@@ -19,5 +19,6 @@ mod g2_private;
 mod g2_sessions;
 mod g2_tower_sessions;
 mod mounts;
+mod mounts_ready;
 mod servers;
 mod support;
