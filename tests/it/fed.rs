@@ -101,6 +101,11 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
+    /// Whether nobody is there any more who would hear the answer.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.answer.is_closed()
+    }
+
     /// Answers it; false if nobody is there any more.
     pub(crate) fn answer(self, response: Response<Body>) -> bool {
         self.answer.send(response).is_ok()

@@ -258,6 +258,16 @@ impl Lead {
             pass_gate(&gate, Some(Ok(Bytes::new())), outer).await;
             return client.head(length);
         }
+        // Found out at once that it can't be stored: as in `release`.
+        let each_for_itself = |reason| {
+            if let Some(leader) = &leader {
+                leader.publish(Landing::Alone);
+            }
+            if !facts.solo {
+                let millis = if reason == Reason::Trailers { PASS_MILLIS } else { PASS_ERROR_MILLIS };
+                traffic.pass(&flight, now.saturating_add(millis));
+            }
+        };
         match drain_now(body, settings.max_body) {
             Drained::Whole(bytes) if plan.expected.is_none_or(|expected| expected == bytes.len() as u64) => {
                 let gate = gate(&landed(LandedBody::Whole(bytes.clone())));
@@ -267,13 +277,13 @@ impl Lead {
             Drained::Whole(bytes) => {
                 // Shorter or longer than it announced. It must not claim the length that it has: a server that believes it leaves the
                 // connection open, and the client takes the next answer for the rest of this one.
-                release_alone(leader.as_ref());
+                each_for_itself(Reason::Truncated);
                 let error = Some(axum::Error::new("the body is not as long as it announced"));
                 let broken = Resumed { begun: [bytes].into(), trailer: None, error, rest: None };
                 client.unstored(Reason::Truncated, forward, Body::new(broken))
             }
             Drained::Unfit(reason, begun, rest, trailer, error) => {
-                release_alone(leader.as_ref());
+                each_for_itself(reason);
                 let rest = Resumed { begun: begun.into(), trailer, error, rest: Some(rest) };
                 client.unstored(reason, forward, Body::new(rest))
             }
@@ -324,12 +334,6 @@ async fn pass_gate(gate: &Arc<Gate>, body: Option<Result<Bytes, Reason>>, outer:
                 Err(reason) => gate.refuse(reason),
             }));
         }
-    }
-}
-
-fn release_alone(leader: Option<&Arc<larder_core::flight::Leader<Landing>>>) {
-    if let Some(leader) = leader {
-        leader.publish(Landing::Alone);
     }
 }
 

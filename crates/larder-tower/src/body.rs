@@ -193,7 +193,7 @@ impl SharedBody {
     /// Drives the body to its end, reading nothing.
     pub(crate) async fn drive(&self) {
         std::future::poll_fn(|cx| {
-            let (wakers, mut after) = (&self.shared.wakers, None);
+            let (wakers, mut after, mut moved) = (&self.shared.wakers, None, false);
             let poll = {
                 let mut state = self.shared.state.lock();
                 loop {
@@ -202,7 +202,10 @@ impl SharedBody {
                     }
                     wakers.add(cx.waker());
                     match state.advance(wakers) {
-                        Poll::Ready(done) => after = after.or(done),
+                        Poll::Ready(done) => {
+                            moved = true;
+                            after = after.or(done);
+                        }
                         Poll::Pending => break Poll::Pending,
                     }
                 }
@@ -210,9 +213,12 @@ impl SharedBody {
             if let Some(done) = after {
                 done();
             }
-            wakers.wake_by_ref();
-            if poll.is_pending() {
-                wakers.add(cx.waker());
+            // Only then: this wakes the driver too, which would never rest.
+            if moved {
+                wakers.wake_by_ref();
+                if poll.is_pending() {
+                    wakers.add(cx.waker());
+                }
             }
             poll
         })

@@ -1,0 +1,162 @@
+//! G3, what can't be shared: the first burst waits for the leader's head at most, and after that nobody waits for anybody.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use futures_util::future::join_all;
+use http::{HeaderMap, Response, StatusCode};
+use http_body::Frame;
+use larder::{PageTimeout, cache_page};
+
+use crate::fed::{asking, at_hand, fed, piece, saying, settle, soon, status_of};
+use crate::g3_once::beside;
+use crate::support::{ask, clocked, get, memory};
+
+type Make = fn() -> Response<Body>;
+
+/// Responses that can't be stored, each with the word for it.
+fn unstorable() -> Vec<(&'static str, Make)> {
+    vec![
+        ("set-cookie", || saying(&[("set-cookie", "a=1")], "x")),
+        ("private", || saying(&[("cache-control", "private")], "x")),
+        ("no-store", || saying(&[("cache-control", "no-store")], "x")),
+        ("no-cache", || saying(&[("cache-control", "no-cache")], "x")),
+        ("vary-star", || saying(&[("vary", "*")], "x")),
+        ("status", || status(404)),
+        ("status", || status(500)),
+        ("streaming", || saying(&[], at_hand(vec![piece("x")]))),
+        ("event-stream", || saying(&[("content-type", "text/event-stream")], "x")),
+        ("too-large", || saying(&[], vec![b'x'; 2_000])),
+        ("trailers", || {
+            saying(
+                &[("content-length", "1")],
+                at_hand(vec![piece("x"), Ok(Frame::trailers(HeaderMap::new()))]),
+            )
+        }),
+        ("truncated", || saying(&[("content-length", "9")], at_hand(vec![piece("x")]))),
+        ("body-error", || {
+            saying(&[("content-length", "9")], at_hand(vec![piece("x"), Err(std::io::Error::other("broke"))]))
+        }),
+        ("zero-timeout", || {
+            let mut response = saying(&[], "x");
+            response.extensions_mut().insert(PageTimeout::secs(0));
+            response
+        }),
+    ]
+}
+
+fn status(status: u16) -> Response<Body> {
+    let mut response = saying(&[], "x");
+    *response.status_mut() = StatusCode::from_u16(status).unwrap();
+    response
+}
+
+fn mounts(app: &Router) -> [(&'static str, Router); 2] {
+    [
+        ("cache_page", app.clone().layer(cache_page(60).cache(memory()).max_body(1_000))),
+        ("site", larder::site(app.clone()).cache(memory()).with(|l| l.max_body(1_000)).into_router()),
+    ]
+}
+
+#[tokio::test]
+async fn after_its_first_answer_a_url_that_can_not_be_stored_holds_nobody_up() {
+    for (reason, response) in unstorable() {
+        for at in 0..2 {
+            let (app, mut asked, runs) = asking();
+            let (name, app) = mounts(&app)[at].clone();
+            let name = format!("{name}, {reason}");
+            let heads = |n| -> Vec<_> {
+                (0..n)
+                    .map(|_| (app.clone(), get("/")))
+                    .map(|(app, request)| tokio::spawn(async move { crate::fed::head(&app, request).await }))
+                    .collect()
+            };
+            let first = heads(5);
+            let run = soon(asked.recv()).await.unwrap();
+            settle().await;
+            assert_eq!(runs.count(), 1, "{name}: the first burst waits for the leader's head");
+            run.answer(response());
+            settle().await;
+            assert_eq!(runs.count(), 5, "{name}: the rest of it runs at once");
+            for _ in 0..4 {
+                soon(asked.recv()).await.unwrap().answer(response());
+            }
+            for response in soon(join_all(first)).await {
+                let status = status_of(&response.unwrap());
+                assert!(status.ends_with(&format!("; detail={reason}")), "{name}: {status}");
+            }
+            let second = heads(5);
+            settle().await;
+            assert_eq!(runs.count(), 10, "{name}: five overlap");
+            for _ in 0..5 {
+                soon(asked.recv()).await.unwrap().answer(response());
+            }
+            soon(join_all(second)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_first_burst_waits_for_the_head_only_and_not_for_a_body_that_never_ends() {
+    let (app, mut asked, runs) = asking();
+    let (_, app) = mounts(&app)[0].clone();
+    let requests: Vec<_> = (0..3)
+        .map(|_| {
+            let app = app.clone();
+            tokio::spawn(async move { crate::fed::head(&app, get("/")).await })
+        })
+        .collect();
+    let run = soon(asked.recv()).await.unwrap();
+    settle().await;
+    let (feed, endless) = fed();
+    run.say(&[("content-type", "text/event-stream")], endless);
+    settle().await;
+    assert_eq!(runs.count(), 3);
+    drop((feed, requests));
+}
+
+#[tokio::test]
+async fn a_url_that_turns_storable_is_stored_at_once_and_shared_again() {
+    let (app, mut asked, runs) = asking();
+    let (_, app) = mounts(&app)[0].clone();
+    let first = beside(&app, get("/"));
+    soon(asked.recv()).await.unwrap().say(&[("set-cookie", "a=1")], "x");
+    soon(first).await.unwrap();
+    let second = beside(&app, get("/"));
+    soon(asked.recv()).await.unwrap().say(&[], "page");
+    assert!(soon(second).await.unwrap().is_stored());
+    assert!(ask(&app, get("/")).await.is_hit());
+    assert_eq!(runs.count(), 2);
+}
+
+#[tokio::test]
+async fn what_is_remembered_of_a_url_is_forgotten_in_time() {
+    for (status_code, millis) in [(404, 60_000), (500, 1_000)] {
+        let (cache, hand) = clocked();
+        let (app, mut asked, runs) = asking();
+        let app = app.layer(cache_page(60).cache(&cache));
+        let first = beside(&app, get("/"));
+        soon(asked.recv()).await.unwrap().answer(status(status_code));
+        soon(first).await.unwrap();
+        hand.advance(Duration::from_millis(millis - 1));
+        let pair = [beside(&app, get("/")), beside(&app, get("/"))];
+        for _ in 0..2 {
+            // Both overlap: the second is asked before the first is answered.
+            settle().await;
+        }
+        assert_eq!(runs.count(), 3, "{status_code}");
+        hand.advance(Duration::from_millis(1));
+        for _ in 0..2 {
+            soon(asked.recv()).await.unwrap().answer(status(304));
+        }
+        soon(join_all(pair)).await;
+        let shared: Vec<_> = (0..3).map(|_| beside(&app, get("/"))).collect();
+        settle().await;
+        assert_eq!(runs.count(), 4, "{status_code}: one leads again");
+        soon(asked.recv()).await.unwrap().say(&[], "page");
+        soon(join_all(shared)).await;
+        assert_eq!(runs.count(), 4, "{status_code}");
+    }
+}
