@@ -25,5 +25,7 @@ mod g3_uncacheable;
 mod g6_whole;
 mod mounts;
 mod mounts_ready;
+mod peers;
+mod peers_bodies;
 mod servers;
 mod support;
