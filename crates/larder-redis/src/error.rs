@@ -1,0 +1,66 @@
+//! The driver's errors in Larder's words.
+
+use larder_core::{Error, ErrorKind};
+use redis::{ErrorKind as Driver, RedisError, ServerErrorKind as Server};
+
+/// Neither keys nor values stand in the text: of what the server says, only its first word is taken, since it likes to repeat what it
+/// was sent. The whole is the source.
+pub(crate) fn mapped(error: RedisError) -> Error {
+    let (kind, text) = match error.kind() {
+        _ if error.is_timeout() => {
+            (ErrorKind::Deadline, "the Redis server did not answer in time".to_owned())
+        }
+        Driver::Io | Driver::ClusterConnectionNotFound => {
+            (ErrorKind::Unavailable, format!("the Redis server can't be reached: {}", error.category()))
+        }
+        Driver::Server(
+            Server::BusyLoading
+            | Server::TryAgain
+            | Server::ClusterDown
+            | Server::MasterDown
+            | Server::ReadOnly,
+        ) => (ErrorKind::Unavailable, format!("the Redis server can't serve now: {}", code(&error))),
+        Driver::AuthenticationFailed => {
+            (ErrorKind::Backend, "the Redis server refused the user name or the password".to_owned())
+        }
+        Driver::RESP3NotSupported => {
+            (ErrorKind::Backend, "the server does not speak RESP3; Larder needs Redis 6 or newer".to_owned())
+        }
+        Driver::InvalidClientConfig => {
+            (ErrorKind::Backend, "the connection to Redis is not set up rightly".to_owned())
+        }
+        _ => (ErrorKind::Backend, format!("the Redis server answered with an error: {}", code(&error))),
+    };
+    Error::new(kind, text).with_source(error)
+}
+
+fn code(error: &RedisError) -> &str {
+    error.code().unwrap_or_else(|| error.category())
+}
+
+/// Whether a connection is of no more use after this.
+pub(crate) fn is_fatal(error: &RedisError) -> bool {
+    // A primary that was demoted stays connected; a new connection finds the new one.
+    error.is_unrecoverable_error() || error.kind() == Driver::Server(Server::ReadOnly)
+}
+
+pub(crate) fn no_runtime() -> Error {
+    Error::new(ErrorKind::Unavailable, "Redis can only be talked to inside a Tokio runtime")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_keep_their_meaning_and_say_nothing_of_what_was_sent() {
+        let server = |code: &str, rest: &str| redis::make_extension_error(code.into(), Some(rest.into()));
+        let error = mapped(server("OOM", "command not allowed: 'SET' 'secret'"));
+        assert_eq!(error.kind(), ErrorKind::Backend);
+        assert!(error.to_string().contains("OOM") && !error.to_string().contains("secret"), "{error}");
+        let io = |kind: std::io::ErrorKind| mapped(std::io::Error::from(kind).into()).kind();
+        assert_eq!(io(std::io::ErrorKind::ConnectionRefused), ErrorKind::Unavailable);
+        assert_eq!(io(std::io::ErrorKind::BrokenPipe), ErrorKind::Unavailable);
+        assert_eq!(io(std::io::ErrorKind::TimedOut), ErrorKind::Deadline);
+    }
+}

@@ -1,0 +1,142 @@
+//! The `redis:` URLs.
+
+use std::path::PathBuf;
+
+use larder_core::{CacheUrl, Error};
+
+use crate::{Redis, RedisBuilder};
+
+/// Opens `redis://[user:password@]host[:port][/database]`, `rediss://…` for TLS, and `redis+unix:///path?db=1`, with the options
+/// `connect_timeout`, `max_silence` and, for TLS, `ca_file`. What is special in a URL stands as `%xx` in user, password and path.
+///
+/// ```
+/// use larder_core::Schemes;
+///
+/// let schemes = Schemes::new()
+///     .register("redis", larder_redis::open)
+///     .register("redis+unix", larder_redis::open);
+/// let cache = schemes.open("redis://shop:s%40crt@[::1]:6380/1?connect_timeout=300ms&deadline=100ms&prefix=shop")?;
+/// assert!(!format!("{cache:?}").contains("crt"), "a password is shown nowhere");
+/// schemes.open("redis+unix:///run/redis.sock?db=1")?;
+/// assert!(schemes.open("redis://h/one").unwrap_err().to_string().contains("number"));
+/// # Ok::<(), larder_core::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Config`](larder_core::ErrorKind::Config) for a URL that can't be right; [`Unsupported`](larder_core::ErrorKind::Unsupported) for several hosts, and
+/// for TLS without the feature `tls`.
+pub fn open(url: &mut CacheUrl) -> Result<Redis, Error> {
+    let scheme = url.scheme().to_owned();
+    let authority = url.authority().unwrap_or_default().to_owned();
+    let path = url.path().to_owned();
+    let (user, place) = authority.rsplit_once('@').map_or((None, authority.as_str()), |(u, p)| (Some(u), p));
+    let socket = scheme == "redis+unix" || scheme == "unix";
+    let (mut builder, database) = if socket {
+        let path = decode(&path, "path")?;
+        if !place.is_empty() || path.trim_matches('/').is_empty() {
+            return Err(Error::config(
+                "a redis+unix: cache URL needs an absolute path; write redis+unix:///run/redis/redis.sock, say",
+            ));
+        }
+        (RedisBuilder::at_socket(PathBuf::from(path)), None)
+    } else {
+        let (host, port) = host(place)?;
+        let mut builder = RedisBuilder::new(host).tls(scheme == "rediss");
+        if let Some(port) = port {
+            builder = builder.port(port);
+        }
+        (builder, database(&path)?)
+    };
+    if let Some(user) = user {
+        let (name, password) = user.split_once(':').map_or((user, None), |(n, p)| (n, Some(p)));
+        if !name.is_empty() {
+            builder = builder.username(decode(name, "user")?);
+        }
+        if let Some(password) = password {
+            builder = builder.password(decode(password, "password")?);
+        }
+    }
+    match (database, url.take_u64("db")?) {
+        (Some(_), Some(_)) => {
+            return Err(Error::config(
+                "the database stands twice in a redis: cache URL: in its path and as db",
+            ));
+        }
+        (Some(database), None) => builder = builder.database(database),
+        (None, Some(database)) => {
+            builder = builder.database(u32::try_from(database).map_err(|_| no_number())?);
+        }
+        (None, None) => {}
+    }
+    if let Some(timeout) = url.take_duration("connect_timeout")? {
+        builder = builder.connect_timeout(timeout);
+    }
+    if let Some(silence) = url.take_duration("max_silence")? {
+        builder = builder.max_silence(silence);
+    }
+    if let Some(path) = url.take("ca_file") {
+        builder = builder.ca_file(path);
+    }
+    builder.build()
+}
+
+fn host(place: &str) -> Result<(String, Option<u16>), Error> {
+    if place.contains(',') {
+        return Err(Error::unsupported(
+            "a redis: cache URL names one server; Cluster and Sentinel are not supported yet",
+        ));
+    }
+    if let Some(rest) = place.strip_prefix('[') {
+        let Some((address, port)) = rest.split_once(']') else {
+            return Err(Error::config(
+                "an IPv6 address in a redis: cache URL stands in brackets: redis://[::1]:6379/0",
+            ));
+        };
+        return Ok((address.to_owned(), port.strip_prefix(':').map(number).transpose()?));
+    }
+    match place.rsplit_once(':') {
+        Some((host, _)) if host.contains(':') => Err(Error::config(
+            "an IPv6 address in a redis: cache URL stands in brackets: redis://[::1]:6379/0",
+        )),
+        Some((host, port)) => Ok((decode(host, "host")?, Some(number(port)?))),
+        None => Ok((decode(place, "host")?, None)),
+    }
+}
+
+fn number(port: &str) -> Result<u16, Error> {
+    match port.parse() {
+        Ok(port) if port != 0 => Ok(port),
+        _ => Err(Error::config(format!("{port:?} is not a port; write redis://127.0.0.1:6379/0, say"))),
+    }
+}
+
+fn database(path: &str) -> Result<Option<u32>, Error> {
+    match path.trim_start_matches('/') {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| no_number()),
+    }
+}
+
+fn no_number() -> Error {
+    Error::config("the path of a redis: cache URL is the number of a database: redis://127.0.0.1:6379/0")
+}
+
+/// Without percent escapes. What it was is not shown: it may be a password.
+fn decode(text: &str, what: &str) -> Result<String, Error> {
+    let wrong =
+        || Error::config(format!("the {what} in a redis: cache URL has a wrong % escape; write % as %25"));
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            out.push(byte);
+            continue;
+        }
+        let mut digit = || bytes.next().and_then(|byte| char::from(byte).to_digit(16));
+        match (digit(), digit()) {
+            (Some(high), Some(low)) => out.push((high * 16 + low) as u8),
+            _ => return Err(wrong()),
+        }
+    }
+    String::from_utf8(out).map_err(|_| wrong())
+}

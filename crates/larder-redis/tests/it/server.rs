@@ -1,0 +1,145 @@
+//! A Redis server of a test's own, that may be stopped and killed.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// Killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    directory: TempDir,
+    port: u16,
+    process: Option<Child>,
+    more: Vec<String>,
+}
+
+impl Server {
+    /// At a Unix socket, and at a port of its own.
+    pub(crate) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    pub(crate) fn with(more: &[&str]) -> Self {
+        let more = more.iter().map(|&arg| arg.to_owned()).collect();
+        let mut server =
+            Self { directory: tempfile::tempdir().unwrap(), port: free_port(), process: None, more };
+        server.again();
+        server
+    }
+
+    /// Starts it, at the same places.
+    pub(crate) fn again(&mut self) {
+        let mut command = Command::new("redis-server");
+        command
+            .current_dir(self.directory.path())
+            .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
+            .args(["--unixsocket", &self.socket().display().to_string()])
+            .args(["--save", "", "--appendonly", "no"])
+            .args(&self.more)
+            .stdout(Stdio::null());
+        let process = command.spawn().unwrap_or_else(|error| {
+            panic!("no redis-server ({error}): apt-get install -y --no-install-recommends redis-server")
+        });
+        self.process = Some(process);
+        let late = Instant::now() + Duration::from_secs(30);
+        while UnixStream::connect(self.socket()).is_err() {
+            assert!(Instant::now() < late, "redis-server does not come up");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.directory.path().join("redis.sock")
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn directory(&self) -> PathBuf {
+        self.directory.path().to_owned()
+    }
+
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+
+    /// `STOP` makes it silent, `CONT` lets it speak again.
+    pub(crate) fn signal(&self, signal: &str) {
+        let id = self.process.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap().success());
+    }
+
+    /// Asks as `redis-cli` does; the answer as it comes, lists one line an item.
+    pub(crate) fn cli(&self, words: &[&str]) -> String {
+        let mut stream = UnixStream::connect(self.socket()).unwrap();
+        let mut question = format!("*{}\r\n", words.len());
+        for word in words {
+            question += &format!("${}\r\n{word}\r\n", word.len());
+        }
+        stream.write_all(question.as_bytes()).unwrap();
+        answer(&mut BufReader::new(stream))
+    }
+
+    /// How often each command was run since the last `CONFIG RESETSTAT`, without those of scripts and our own.
+    pub(crate) fn commands(&self) -> Vec<String> {
+        let stats = self.cli(&["INFO", "commandstats"]);
+        let calls = stats.lines().filter_map(|line| {
+            let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+            let calls = rest.split(',').next()?;
+            (!["config|resetstat", "info"].contains(&name)).then(|| format!("{name} {calls}"))
+        });
+        let mut calls: Vec<String> = calls.collect();
+        calls.sort();
+        calls
+    }
+
+    /// Lets the server's clock go on for what it expires by itself, when the hand of the cache's clock was moved: entries carry their own expiry.
+    pub(crate) fn age(&self, by: Duration) {
+        let script = "for _, key in ipairs(redis.call('KEYS', '*')) do
+            local left = redis.call('PTTL', key)
+            if left >= 0 and redis.call('GETRANGE', key, 0, 7) ~= 'larder1 ' then
+                if left <= tonumber(ARGV[1]) then redis.call('DEL', key)
+                else redis.call('PEXPIRE', key, string.format('%.0f', left - ARGV[1])) end
+            end
+        end";
+        assert_eq!(self.cli(&["EVAL", script, "0", &by.as_millis().to_string()]), "");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn answer(from: &mut impl BufRead) -> String {
+    let mut line = String::new();
+    from.read_line(&mut line).unwrap();
+    let line = line.trim_end();
+    match line.split_at(1) {
+        ("$" | "*", "-1") => String::new(),
+        ("$", length) => {
+            let mut bytes = vec![0; length.parse::<usize>().unwrap() + 2];
+            from.read_exact(&mut bytes).unwrap();
+            String::from_utf8_lossy(&bytes[..bytes.len() - 2]).into_owned()
+        }
+        ("*", count) => {
+            (0..count.parse().unwrap()).map(|_: usize| answer(from)).collect::<Vec<_>>().join("\n")
+        }
+        ("-", error) => panic!("the server says {error}"),
+        (_, rest) => rest.to_owned(),
+    }
+}
