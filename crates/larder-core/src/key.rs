@@ -151,6 +151,11 @@ impl KeyBuilder {
         self
     }
 
+    /// What it holds so far.
+    pub fn identity(&self) -> &[u8] {
+        &self.identity
+    }
+
     /// The key as it is now; the builder may go on.
     pub fn key(&self) -> Key {
         Key { identity: self.identity.clone(), hashed_from: self.hashed_from }

@@ -147,10 +147,7 @@ impl Engine {
         if !cache.capabilities().stores {
             return None;
         }
-        let routing = crate::admit::ROUTING_FIELDS.iter().any(|name| parts.headers.contains_key(*name));
-        let facts = Facts { routing, ..Facts::default() };
-        let identity = Identity::of(&self.settings, &cache, own_id, parts, facts);
-        let tag = url_tag(identity.primary_key());
+        let tag = url_tag(&self.settings, &cache, own_id, parts);
         Some((cache, tag))
     }
 }

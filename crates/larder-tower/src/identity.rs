@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use axum::extract::OriginalUri;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
-use larder_core::{Cache, Key};
+use larder_core::{Cache, Key, KeyBuilder};
 use larder_http::{VaryFields, canonical_field, joined_cookies};
 
 use crate::admit::{Facts, ROUTING_FIELDS};
@@ -27,6 +27,8 @@ pub(crate) type Digest = [u8; 32];
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     primary: Key,
+    /// How much of `primary` is the URL.
+    url_len: usize,
     /// The cookies that count, if they are not simply all of them; `Some("")`: none.
     cookies: Option<HeaderValue>,
     digest: Option<Digest>,
@@ -38,7 +40,7 @@ impl Identity {
     /// The identity of a request that was admitted with these facts. Cookies that do not count are *not yet*
     /// removed; see [`Identity::strip`].
     pub(crate) fn of(settings: &Settings, cache: &Cache, own_id: bool, parts: &Parts, facts: Facts) -> Self {
-        let primary = primary(settings, cache, own_id, parts, facts);
+        let (primary, url_len) = primary(settings, cache, own_id, parts, facts);
         let (mut cookies, mut digest) = (None, None);
         if facts.cookie || facts.credentials {
             let counted = counted_cookies(settings, &parts.headers);
@@ -51,7 +53,7 @@ impl Identity {
                 _ => None,
             };
         }
-        Self { primary, cookies, digest, inner: None }
+        Self { primary, url_len, cookies, digest, inner: None }
     }
 
     /// Removes the cookies that do not count from the request that the handler will see.
@@ -105,7 +107,7 @@ impl Identity {
 
     /// The tag under which every page of this URL stands, with all its variants.
     pub(crate) fn url_tag(&self) -> larder_core::Tag {
-        url_tag(&self.primary)
+        tag(&self.primary.identity()[..self.url_len])
     }
 
     fn canonical(&self, name: &HeaderName, headers: &HeaderMap, out: &mut Vec<u8>) {
@@ -185,12 +187,17 @@ impl Variant {
     }
 }
 
-/// The tag of the URL whose record stands under `primary`.
-pub(crate) fn url_tag(primary: &Key) -> larder_core::Tag {
-    larder_core::Tag::from(format!("larder.url:{}", &blake3::hash(primary.identity()).to_hex()[..40]))
+/// The tag of a request's URL, whatever the request's method.
+pub(crate) fn url_tag(settings: &Settings, cache: &Cache, own_id: bool, parts: &Parts) -> larder_core::Tag {
+    tag(url(settings, cache, own_id, parts).identity())
 }
 
-fn primary(settings: &Settings, cache: &Cache, own_id: bool, parts: &Parts, facts: Facts) -> Key {
+fn tag(url: &[u8]) -> larder_core::Tag {
+    larder_core::Tag::from(format!("larder.url:{}", &blake3::hash(url).to_hex()[..40]))
+}
+
+/// The URL, as a write names it too: without the scheme, which only HTTP/2 tells, and without what a page's key has besides.
+fn url(settings: &Settings, cache: &Cache, own_id: bool, parts: &Parts) -> KeyBuilder {
     let mut b = cache.key_builder("page");
     b.mark(match settings.level {
         Level::Page => b'P',
@@ -199,32 +206,42 @@ fn primary(settings: &Settings, cache: &Cache, own_id: bool, parts: &Parts, fact
     if own_id {
         b.mark(b'#').part(&settings.id.to_le_bytes());
     }
-    let uri = &parts.uri;
-    let original = parts.extensions.get::<OriginalUri>().map(|o| &o.0);
+    let original = original(parts);
+    let host = authority(parts).or_else(|| parts.headers.get(header::HOST).map(HeaderValue::as_bytes));
     // What may be left out is told from what follows by a mark of its own, or one could be written like the other.
-    b.mark(b's').part(uri.scheme_str().unwrap_or("").as_bytes());
-    // The URL's authority (HTTP/2, absolute form) beats Host; where a handler could read another Host, all lines count.
+    b.part(host.unwrap_or(b"")).mark(b'/').part(path_and_query(original.unwrap_or(&parts.uri)));
+    if original.is_some_and(|original| path_and_query(original) != path_and_query(&parts.uri)) {
+        b.mark(b'n').part(path_and_query(&parts.uri));
+    }
+    if !settings.key_prefix.is_empty() {
+        b.mark(b'p').part(settings.key_prefix.as_bytes());
+    }
+    b
+}
+
+fn original(parts: &Parts) -> Option<&Uri> {
+    parts.extensions.get::<OriginalUri>().map(|original| &original.0)
+}
+
+/// The URL's authority (HTTP/2, absolute form), which beats Host.
+fn authority(parts: &Parts) -> Option<&[u8]> {
+    let authority = parts.uri.authority().or_else(|| original(parts).and_then(Uri::authority));
+    authority.map(|authority| authority.as_str().as_bytes())
+}
+
+/// The primary key, and how much of it is the URL.
+fn primary(settings: &Settings, cache: &Cache, own_id: bool, parts: &Parts, facts: Facts) -> (Key, usize) {
+    let mut b = url(settings, cache, own_id, parts);
+    let url_len = b.identity().len();
+    b.mark(b's').part(parts.uri.scheme_str().unwrap_or("").as_bytes());
+    // Where a handler could read another Host than the URL's, all lines count.
     let mut hosts = parts.headers.get_all(header::HOST).iter().map(HeaderValue::as_bytes);
-    let host = hosts.next();
-    let authority =
-        uri.authority().or_else(|| original.and_then(Uri::authority)).map(|a| a.as_str().as_bytes());
-    b.part(authority.or(host).unwrap_or(b""));
+    let (authority, host) = (authority(parts), hosts.next());
     let alike = authority.is_none() || host.is_none() || authority == host;
     if !alike || hosts.next().is_some() {
         for host in parts.headers.get_all(header::HOST) {
             b.mark(b'h').part(host.as_bytes());
         }
-    }
-    let (path, current) = match original {
-        Some(original) => (path_and_query(original), Some(path_and_query(uri))),
-        None => (path_and_query(uri), None),
-    };
-    b.mark(b'/').part(path);
-    if let Some(current) = current.filter(|c| *c != path) {
-        b.mark(b'n').part(current);
-    }
-    if !settings.key_prefix.is_empty() {
-        b.mark(b'p').part(settings.key_prefix.as_bytes());
     }
     if facts.routing {
         for name in ROUTING_FIELDS {
@@ -238,7 +255,7 @@ fn primary(settings: &Settings, cache: &Cache, own_id: bool, parts: &Parts, fact
     for part in &settings.key_fns {
         b.mark(b'f').part(part(parts).as_bytes());
     }
-    b.build()
+    (b.build(), url_len)
 }
 
 /// `Forwarded` without the members that differ with each client: only what may change the page counts.
