@@ -9,7 +9,7 @@
 //! | [`CachesLayer`] | which caches serve the layers inside, and the last word on what they store |
 //! | [`PageTags`], [`PageTimeout`] | what a handler puts beside its response |
 //! | [`never_cache`], [`cache_control`], [`vary_on`], [`conditional_get`] | Django's header decorators |
-//! | [`IGNORED_COOKIES`], [`CookieRule`] | which cookies a page may depend on |
+//! | [`IGNORED_COOKIES`], [`CookieRule`], [`IDENTITY_HEADERS`] | which cookies a page may depend on, and what else names the user |
 
 mod admit;
 mod back;
@@ -22,6 +22,7 @@ mod headers;
 mod identity;
 mod landing;
 mod lookup;
+mod names;
 mod outer;
 mod page;
 mod pair;
@@ -38,6 +39,7 @@ pub use headers::{
     CacheControlLayer, ConditionalGetLayer, ConditionalGetService, Edit, HeaderFuture, HeaderService,
     NeverCacheLayer, VaryOnLayer, cache_control, conditional_get, never_cache, vary_on,
 };
+pub use names::IDENTITY_HEADERS;
 pub use page::PageFuture;
 pub use pair::Ticket;
 pub use parts::{PageTags, PageTimeout};

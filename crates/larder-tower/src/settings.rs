@@ -10,6 +10,7 @@ use http::request::Parts;
 use larder_core::{Cache, Tag, Timeout};
 
 use crate::cookies::CookieRule;
+use crate::names::IDENTITY_HEADERS;
 
 /// Which cache a layer uses: one given as it is, or an alias that is looked up among the request's or the process's
 /// [`Caches`](larder_core::Caches).
@@ -68,6 +69,7 @@ pub struct Settings {
     pub(crate) key_prefix: String,
     pub(crate) vary_on: Vec<HeaderName>,
     pub(crate) cookies: CookieRule,
+    /// In alphabetical order.
     pub(crate) identity_headers: Vec<HeaderName>,
     pub(crate) key_fns: Vec<KeyFn>,
     pub(crate) tags: Vec<Tag>,
@@ -78,20 +80,6 @@ pub struct Settings {
     pub(crate) max_wait: Duration,
     pub(crate) max_fill: Duration,
 }
-
-/// Headers that name the user besides `Cookie` and `Authorization`: API keys, and what an authenticating proxy in front sets.
-const IDENTITY_HEADERS: [HeaderName; 10] = [
-    HeaderName::from_static("proxy-authorization"),
-    HeaderName::from_static("x-api-key"),
-    HeaderName::from_static("x-auth-token"),
-    HeaderName::from_static("x-csrf-token"),
-    HeaderName::from_static("x-forwarded-user"),
-    HeaderName::from_static("x-forwarded-email"),
-    HeaderName::from_static("x-remote-user"),
-    HeaderName::from_static("remote-user"),
-    HeaderName::from_static("x-user-id"),
-    HeaderName::from_static("x-tenant-id"),
-];
 
 impl Settings {
     /// The settings of a layer of this level that was told nothing but its timeout.
@@ -105,7 +93,7 @@ impl Settings {
             key_prefix: String::new(),
             vary_on: Vec::new(),
             cookies: CookieRule::default(),
-            identity_headers: IDENTITY_HEADERS.to_vec(),
+            identity_headers: IDENTITY_HEADERS.iter().map(|name| HeaderName::from_static(name)).collect(),
             key_fns: Vec::new(),
             tags: Vec::new(),
             max_body: 8 << 20,
@@ -196,7 +184,8 @@ macro_rules! layer_setters {
             self
         }
 
-        /// Further request headers that name the user: a page made with one only comes back to the same value.
+        /// Further request headers that name the user, besides [`IDENTITY_HEADERS`](larder_tower::IDENTITY_HEADERS): a page
+        /// made with one only comes back to the same value.
         ///
         /// # Panics
         /// If one is not a header name.
@@ -281,6 +270,8 @@ impl Settings {
     }
     pub fn add_identity_headers<N: AsRef<str>>(&mut self, names: impl IntoIterator<Item = N>) {
         self.identity_headers.extend(names.into_iter().map(|n| header_name(n.as_ref())));
+        self.identity_headers.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+        self.identity_headers.dedup();
     }
     pub fn add_tags<T: Into<Tag>>(&mut self, tags: impl IntoIterator<Item = T>) {
         self.tags.extend(tags.into_iter().map(Into::into));

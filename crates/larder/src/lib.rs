@@ -54,7 +54,7 @@ pub use larder_site::{
     FetchFromCacheLayer, FetchFromCacheService, Site, UpdateCacheLayer, UpdateCacheService, site,
 };
 pub use larder_tower::{
-    CacheChoice, CacheControlLayer, CachesLayer, ConditionalGetLayer, CookieRule, IGNORED_COOKIES,
+    CacheChoice, CacheControlLayer, CachesLayer, ConditionalGetLayer, CookieRule, IDENTITY_HEADERS, IGNORED_COOKIES,
     NeverCacheLayer, PageTags, PageTimeout, VaryOnLayer, cache_control, conditional_get, never_cache,
     vary_on,
 };
