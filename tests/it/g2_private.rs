@@ -252,14 +252,14 @@ async fn an_error_for_one_user_is_not_kept_for_another() {
 
 #[tokio::test]
 async fn stored_bytes_hold_credentials_as_digests_only() {
-    const SECRETS: [&str; 4] = ["s3cr3t-cookie", "s3cr3t-bearer", "s3cr3t-key", "s3cr3t-vary"];
+    const SECRETS: [&str; 5] = ["s3cr3t-cookie", "s3cr3t-bearer", "s3cr3t-key", "s3cr3t-vary", "s3cr3t-user"];
     let dir = tempfile::tempdir().unwrap();
     let cache = larder::open(&format!("file://{}", dir.path().display())).unwrap();
     let (app, _) = origin(|_, _| {
         let mut response = "page-in-the-clear".into_response();
         response
             .headers_mut()
-            .insert(header::VARY, HeaderValue::from_static("cookie, authorization, x-session"));
+            .insert(header::VARY, HeaderValue::from_static("cookie, authorization, x-session, remote-user"));
         response
     });
     let app = app.layer(cache_page(60).cache(&cache));
@@ -269,6 +269,7 @@ async fn stored_bytes_hold_credentials_as_digests_only() {
         ("authorization", SECRETS[1]),
         ("x-api-key", SECRETS[2]),
         ("x-session", SECRETS[3]),
+        ("remote-user", SECRETS[4]),
     ];
     assert!(ask(&app, get_with("/", &fields)).await.is_stored());
     assert!(ask(&app, get_with("/", &fields)).await.is_hit());
