@@ -1,0 +1,103 @@
+//! Memcached servers of a test's own: it may kill and stop them, and nobody else writes to them.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// A server on a socket in a directory of its own, so that no port can be taken by another in between. Dropping it kills it.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    options: Vec<String>,
+    directory: TempDir,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// Starts one with more options.
+    pub(crate) fn with(options: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+        Self { child: spawn(&socket_in(&directory), &options), options, directory }
+    }
+
+    /// As Larder wants it.
+    pub(crate) fn address(&self) -> String {
+        format!("unix:{}", self.socket().display())
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        socket_in(&self.directory)
+    }
+
+    /// What it says to a line of the protocol, in the words of the protocol.
+    pub(crate) fn say(&self, line: &str) -> String {
+        let mut stream = UnixStream::connect(self.socket()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(format!("{line}\r\nmn\r\n").as_bytes()).unwrap();
+        let (mut answer, mut part) = (Vec::new(), [0; 4096]);
+        while !answer.ends_with(b"MN\r\n") {
+            let read = stream.read(&mut part).unwrap();
+            assert!(read > 0, "memcached hung up");
+            answer.extend_from_slice(&part[..read]);
+        }
+        answer.truncate(answer.len() - 4);
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// Whether something is called `name` there.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.say(&format!("mg {name} s")).starts_with("HD")
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        std::fs::remove_file(self.socket()).unwrap();
+    }
+
+    /// Starts it again at the same place, empty.
+    pub(crate) fn restart(&mut self) {
+        self.child = spawn(&self.socket(), &self.options);
+    }
+
+    /// Sends it a signal: `STOP`, `CONT`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap().success());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+fn socket_in(directory: &TempDir) -> PathBuf {
+    directory.path().join("memcached.sock")
+}
+
+fn spawn(socket: &PathBuf, options: &[String]) -> Child {
+    let mut command = Command::new("memcached");
+    // Memcached asks for a user only if it is root, and then it can stay root.
+    command.args(["-u", "root", "-t", "1", "-m", "64", "-s"]).arg(socket).args(options);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let child = command.spawn().unwrap_or_else(|error| {
+        panic!("this test needs the program memcached ({error}): apt-get install -y --no-install-recommends memcached")
+    });
+    let late = Instant::now() + Duration::from_secs(20);
+    while UnixStream::connect(socket).is_err() {
+        assert!(Instant::now() < late, "memcached does not come up");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child
+}

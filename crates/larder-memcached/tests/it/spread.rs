@@ -1,0 +1,159 @@
+//! Several servers, one exchange each.
+
+use std::sync::Arc;
+
+use larder_core::Cache;
+use larder_memcached::Memcached;
+
+use crate::proxy::Proxy;
+use crate::servers::Server;
+use crate::{PATIENT, Stage};
+
+fn over(proxies: &[Proxy]) -> Cache {
+    let backend =
+        Memcached::builder(proxies.iter().map(Proxy::address)).silence_deadline(PATIENT).build().unwrap();
+    Cache::builder(backend).deadline(PATIENT).build().unwrap()
+}
+
+async fn proxies(servers: &[Server]) -> Vec<Proxy> {
+    let mut proxies = Vec::new();
+    for server in servers {
+        proxies.push(Proxy::before(server).await);
+    }
+    proxies
+}
+
+/// How many exchanges each server sees while `work` is done.
+async fn exchanges(proxies: &[Proxy], work: impl Future<Output = ()>) -> Vec<usize> {
+    let before: Vec<usize> = proxies.iter().map(Proxy::exchanges).collect();
+    work.await;
+    proxies.iter().zip(before).map(|(proxy, before)| proxy.exchanges() - before).collect()
+}
+
+#[tokio::test]
+async fn each_name_has_one_server_and_all_servers_have_names() {
+    let stage = Stage::on(3);
+    let cache = stage.cache();
+    for i in 0..60 {
+        cache.set(&format!("key{i}"), i).await.unwrap();
+    }
+    let mut counts = [0; 3];
+    for i in 0..60 {
+        let homes: Vec<usize> = (0..3).filter(|s| stage.servers[*s].has(&format!(":1:key{i}"))).collect();
+        assert_eq!(homes.len(), 1, "key{i} is on {homes:?}");
+        counts[homes[0]] += 1;
+    }
+    assert!(counts.iter().all(|count| *count > 3), "{counts:?}");
+}
+
+#[tokio::test]
+async fn the_order_in_which_servers_are_named_makes_no_difference() {
+    let stage = Stage::on(3);
+    let addresses: Vec<String> = stage.servers.iter().rev().map(Server::address).collect();
+    let other = Cache::builder(Memcached::builder(addresses).build().unwrap()).clock(stage.hand.clock());
+    let (one, other) = (stage.cache(), other.deadline(PATIENT).build().unwrap());
+    for i in 0..30 {
+        one.set(&format!("key{i}"), i).tags([format!("tag{i}")]).await.unwrap();
+        assert_eq!(other.get(&format!("key{i}")).await.unwrap(), Some(i));
+        other.invalidate([format!("tag{i}")]).await.unwrap();
+        assert!(!one.has_key(&format!("key{i}")).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_hit_is_one_exchange_and_one_more_with_tags_however_many() {
+    let servers = [Server::start()];
+    let proxies = proxies(&servers).await;
+    let cache = over(&proxies);
+    for (count, wanted) in [(0, 1), (1, 2), (3, 2), (16, 2)] {
+        let tags: Vec<String> = (0..count).map(|i| format!("tag{i}")).collect();
+        cache.set("key", count).tags(tags).await.unwrap();
+        let seen = exchanges(&proxies, async {
+            assert_eq!(cache.get("key").await.unwrap(), Some(count));
+        });
+        assert_eq!(seen.await, [wanted], "{count} tags");
+    }
+    let seen = exchanges(&proxies, async { assert!(!cache.has_key("nothing").await.unwrap()) });
+    assert_eq!(seen.await, [1], "a miss");
+}
+
+#[tokio::test]
+async fn many_reads_are_one_exchange_with_each_server() {
+    let servers = [Server::start(), Server::start(), Server::start()];
+    let proxies = proxies(&servers).await;
+    let cache = over(&proxies);
+    let names: Vec<String> = (0..60).map(|i| format!("key{i}")).collect();
+    for (i, name) in names.iter().enumerate() {
+        cache.set(name, i).await.unwrap();
+    }
+    let seen = exchanges(&proxies, async {
+        let found = cache.get_many::<usize, _>(&names).await.unwrap();
+        assert!(names.iter().enumerate().all(|(i, name)| found[name] == i));
+    });
+    assert_eq!(seen.await, [1, 1, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_tasks_share_one_connection_and_every_answer_goes_to_its_question() {
+    let servers = [Server::start()];
+    let proxies = Arc::new(proxies(&servers).await);
+    let cache = over(&proxies);
+    let tasks: Vec<_> = (0..64)
+        .map(|task| {
+            let cache = cache.clone();
+            tokio::spawn(async move {
+                // Some small, some large.
+                let text = format!("value of {task} ").repeat(1 + task * 40);
+                for round in 0..20 {
+                    let key = format!("key{task}.{round}");
+                    assert!(!cache.has_key(&key).await.unwrap());
+                    cache.set(&key, &text).await.unwrap();
+                    assert!(cache.get::<String>(&key).await.unwrap().as_ref() == Some(&text), "{key}");
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(proxies[0].connections(), 1);
+}
+
+#[tokio::test]
+async fn close_lets_go_of_the_connection_and_the_cache_works_on() {
+    let servers = [Server::start()];
+    let proxies = proxies(&servers).await;
+    let cache = over(&proxies);
+    cache.ping().await.unwrap();
+    cache.set("key", 1).await.unwrap();
+    cache.close().await.unwrap();
+    proxies[0].all_closed().await;
+    assert_eq!(cache.get("key").await.unwrap(), Some(1));
+    assert_eq!(proxies[0].connections(), 2);
+    drop(cache);
+    proxies[0].all_closed().await;
+}
+
+#[test]
+fn a_cache_outlives_the_runtime_that_it_was_first_used_on() {
+    let server = Server::start();
+    let backend = Memcached::builder([server.address()]).silence_deadline(PATIENT).build().unwrap();
+    let cache = Cache::builder(backend).deadline(PATIENT).build().unwrap();
+    for round in 0..3_u8 {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            assert_eq!(cache.get::<u8>("key").await.unwrap(), round.checked_sub(1));
+            cache.set("key", round).await.unwrap();
+        });
+    }
+}
+
+#[test]
+fn without_a_runtime_it_is_an_error_and_no_panic() {
+    let backend = Memcached::builder(["127.0.0.1:1"]).build().unwrap();
+    let cache = Cache::new(backend);
+    let mut future = std::pin::pin!(cache.ping());
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let std::task::Poll::Ready(Err(error)) = future.as_mut().poll(&mut context) else { panic!("it waits") };
+    assert_eq!(error.kind(), larder_core::ErrorKind::Unavailable);
+}
