@@ -17,6 +17,7 @@ mod servers;
 mod spread;
 #[path = "../../../larder-core/tests/low_level/times.rs"]
 mod times;
+mod urls;
 mod values;
 
 use std::sync::Arc;

@@ -192,3 +192,54 @@ async fn a_server_without_cas_says_so_instead_of_losing_counts() {
     assert_eq!(cache.get("count").await.unwrap(), Some(1));
     assert_eq!(cache.incr("count", 1).await.unwrap_err().kind(), ErrorKind::Unsupported);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_touch_never_brings_back_what_was_replaced() {
+    let stage = Stage::on(1);
+    let first = entry(&stage, "0", Some(NOW + 60_000)).await;
+    stage.backend.set(&key("key"), first, When::Always, NOW).await.unwrap();
+    let touching: Vec<_> = (1..5)
+        .map(|toucher| {
+            let backend = stage.backend.clone();
+            tokio::spawn(async move {
+                for round in 0..u64::MAX {
+                    let expires = Some(NOW + 60_000 + toucher * 1_000 + round % 1_000);
+                    assert!(backend.touch(&key("key"), expires, NOW).await.unwrap());
+                }
+            })
+        })
+        .collect();
+    for i in 1..300 {
+        let newer = entry(&stage, i.to_string(), Some(NOW + 60_000)).await;
+        stage.backend.set(&key("key"), newer, When::Always, NOW).await.unwrap();
+        for _ in 0..3 {
+            assert_eq!(value(&stage, "key").await, Some(i.to_string().into_bytes()));
+        }
+    }
+    for task in touching {
+        assert!(!task.is_finished(), "a touch failed");
+        task.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_concurrent_adds_over_what_was_invalidated_one_wins() {
+    let stage = Stage::on(2);
+    let cache = stage.cache();
+    for round in 0..20 {
+        cache.set("key", 99).tags(["t"]).await.unwrap();
+        cache.invalidate(["t"]).await.unwrap();
+        let adds: Vec<_> = (0..8)
+            .map(|i| {
+                let cache = cache.clone();
+                tokio::spawn(async move { cache.add("key", i).await.unwrap().then_some(i) })
+            })
+            .collect();
+        let mut winners = Vec::new();
+        for add in adds {
+            winners.extend(add.await.unwrap());
+        }
+        assert_eq!(winners.len(), 1, "round {round}: {winners:?}");
+        assert_eq!(cache.get("key").await.unwrap(), Some(winners[0]));
+    }
+}
