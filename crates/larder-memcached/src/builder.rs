@@ -31,15 +31,15 @@ impl MemcachedBuilder {
     }
 
     /// How long connecting to a server may take; 1 s unless said otherwise. A request waits at most for its cache's deadline.
-    pub fn connect_deadline(mut self, deadline: Duration) -> Self {
-        self.patience.connect = deadline;
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.patience.connect = timeout;
         self
     }
 
     /// How long a server may send nothing while something is asked of it, before its connection is given up; 500 ms unless said
     /// otherwise. Until then each request waits for its cache's deadline; afterwards, requests to this server fail at once.
-    pub fn silence_deadline(mut self, deadline: Duration) -> Self {
-        self.patience.silence = deadline;
+    pub fn max_silence(mut self, silence: Duration) -> Self {
+        self.patience.silence = silence;
         self
     }
 
@@ -57,7 +57,7 @@ impl MemcachedBuilder {
     /// deadline is zero.
     pub fn build(self) -> Result<Memcached, Error> {
         if self.patience.connect.is_zero() || self.patience.silence.is_zero() {
-            return Err(Error::config("a deadline of 0 lets no Memcached server answer; leave it out"));
+            return Err(Error::config("a limit of 0 lets no Memcached server answer; leave it out"));
         }
         let mut addresses: Vec<Address> = Vec::with_capacity(self.servers.len());
         for server in &self.servers {
@@ -83,8 +83,8 @@ impl MemcachedBuilder {
     }
 }
 
-/// Opens `memcached://host:port,host:port` or `memcached+unix:///path,/path`, with the options `connect_deadline`,
-/// `silence_deadline` and `max_entry`. Servers may be separated by semicolons as well, as in Django's `LOCATION`.
+/// Opens `memcached://host:port,host:port` or `memcached+unix:///path,/path`, with the options `connect_timeout`,
+/// `max_silence` and `max_entry`. Servers may be separated by semicolons as well, as in Django's `LOCATION`.
 ///
 /// ```
 /// use larder_core::Schemes;
@@ -107,11 +107,11 @@ pub fn open(url: &mut CacheUrl) -> Result<Memcached, Error> {
         _ => hosts(url)?,
     };
     let mut builder = Memcached::builder(list.split([',', ';']).filter(|server| !server.trim().is_empty()));
-    if let Some(deadline) = url.take_duration("connect_deadline")? {
-        builder = builder.connect_deadline(deadline);
+    if let Some(timeout) = url.take_duration("connect_timeout")? {
+        builder = builder.connect_timeout(timeout);
     }
-    if let Some(deadline) = url.take_duration("silence_deadline")? {
-        builder = builder.silence_deadline(deadline);
+    if let Some(silence) = url.take_duration("max_silence")? {
+        builder = builder.max_silence(silence);
     }
     if let Some(bytes) = url.take_bytes("max_entry")? {
         builder = builder.max_entry(bytes);

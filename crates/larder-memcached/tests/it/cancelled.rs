@@ -24,7 +24,7 @@ async fn dropped_requests_never_shift_the_answers_of_others() {
     let servers = [Server::start(), Server::start()];
     let proxies = [Proxy::before(&servers[0]).await, Proxy::before(&servers[1]).await];
     let backend =
-        Memcached::builder(proxies.iter().map(Proxy::address)).silence_deadline(PATIENT).build().unwrap();
+        Memcached::builder(proxies.iter().map(Proxy::address)).max_silence(PATIENT).build().unwrap();
     let cache = Cache::builder(backend).deadline(PATIENT).build().unwrap();
     let text = |i: u64| format!("value {i} ").repeat(1 + (i as usize % 7) * 1_000);
     for i in 0..50 {
@@ -71,7 +71,7 @@ async fn dropped_requests_never_shift_the_answers_of_others() {
 async fn a_request_that_is_dropped_while_connecting_leaves_the_connection_to_others() {
     let server = Server::start();
     let proxy = Proxy::before(&server).await;
-    let backend = Memcached::builder([proxy.address()]).silence_deadline(PATIENT).build().unwrap();
+    let backend = Memcached::builder([proxy.address()]).max_silence(PATIENT).build().unwrap();
     let cache = Cache::builder(backend).deadline(PATIENT).build().unwrap();
     // Polled once: it is on its way, and given up.
     tokio::select! {

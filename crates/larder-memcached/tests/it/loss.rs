@@ -14,7 +14,7 @@ use crate::servers::Server;
 const SILENCE: Duration = Duration::from_millis(300);
 
 fn over(addresses: Vec<String>, deadline: Duration) -> Cache {
-    let backend = Memcached::builder(addresses).silence_deadline(SILENCE).connect_deadline(SILENCE);
+    let backend = Memcached::builder(addresses).max_silence(SILENCE).connect_timeout(SILENCE);
     Cache::builder(backend.build().unwrap()).deadline(deadline).build().unwrap()
 }
 

@@ -39,7 +39,7 @@ impl Stage {
     fn on(servers: usize) -> Self {
         let servers: Vec<Server> = (0..servers).map(|_| Server::start()).collect();
         let addresses = servers.iter().map(Server::address);
-        let backend = Memcached::builder(addresses).silence_deadline(PATIENT).build().unwrap();
+        let backend = Memcached::builder(addresses).max_silence(PATIENT).build().unwrap();
         Self { backend, hand: ManualClock::new(1_700_000_000_000), servers: Arc::new(servers) }
     }
 

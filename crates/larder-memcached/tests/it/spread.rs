@@ -11,7 +11,7 @@ use crate::{PATIENT, Stage};
 
 fn over(proxies: &[Proxy]) -> Cache {
     let backend =
-        Memcached::builder(proxies.iter().map(Proxy::address)).silence_deadline(PATIENT).build().unwrap();
+        Memcached::builder(proxies.iter().map(Proxy::address)).max_silence(PATIENT).build().unwrap();
     Cache::builder(backend).deadline(PATIENT).build().unwrap()
 }
 
@@ -137,7 +137,7 @@ async fn close_lets_go_of_the_connection_and_the_cache_works_on() {
 #[test]
 fn a_cache_outlives_the_runtime_that_it_was_first_used_on() {
     let server = Server::start();
-    let backend = Memcached::builder([server.address()]).silence_deadline(PATIENT).build().unwrap();
+    let backend = Memcached::builder([server.address()]).max_silence(PATIENT).build().unwrap();
     let cache = Cache::builder(backend).deadline(PATIENT).build().unwrap();
     for round in 0..3_u8 {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -15,7 +15,7 @@ fn mc_01_and_02_lists_of_every_shape_are_understood() {
         ("memcached://server1.tld;server2:11212", r#"["server1.tld:11211", "server2:11212"]"#),
         ("memcached://[::1],[::2]:11212", r#"["[::1]:11211", "[::2]:11212"]"#),
         ("memcached+unix:///run/a.sock,/run/b.sock", r#"["unix:/run/a.sock", "unix:/run/b.sock"]"#),
-        ("memcached+unix:///run/a.sock?connect_deadline=2s&silence_deadline=1s", r#"["unix:/run/a.sock"]"#),
+        ("memcached+unix:///run/a.sock?connect_timeout=2s&max_silence=1s", r#"["unix:/run/a.sock"]"#),
     ] {
         let mut parsed = larder_core::CacheUrl::parse(url).unwrap();
         let shown = format!("{:?}", larder_memcached::open(&mut parsed).unwrap());
@@ -39,8 +39,8 @@ fn what_can_not_be_right_says_what_would_be() {
         ("memcached+unix://run/m.sock", "memcached+unix:///run/memcached.sock"),
         ("memcached+unix:", "memcached+unix:///run/memcached.sock"),
         ("memcached://a?max_entry=lots", "64MiB"),
-        ("memcached://a?silence_deadline=0", "deadline of 0"),
-        ("memcached://a?connect_deadlin=1s", "\"connect_deadline\""),
+        ("memcached://a?max_silence=0", "limit of 0"),
+        ("memcached://a?connect_timeot=1s", "\"connect_timeout\""),
         ("memcached://user:hunter2@a", "without user and password"),
     ] {
         let error = schemes().open(url).unwrap_err();
