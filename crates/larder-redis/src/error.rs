@@ -20,7 +20,9 @@ pub(crate) fn mapped(error: RedisError) -> Error {
             | Server::MasterDown
             | Server::ReadOnly,
         ) => (ErrorKind::Unavailable, format!("the Redis server can't serve now: {}", code(&error))),
-        Driver::AuthenticationFailed => {
+        _ if error.kind() == Driver::AuthenticationFailed
+            || matches!(error.code(), Some("WRONGPASS" | "NOAUTH")) =>
+        {
             (ErrorKind::Backend, "the Redis server refused the user name or the password".to_owned())
         }
         Driver::RESP3NotSupported => {

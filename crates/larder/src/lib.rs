@@ -38,7 +38,8 @@
 //!
 //! # Features
 //!
-//! `memory` (default): [`memory:`](larder_memory). `file`: `file:///dir`. `session`: `tower_sessions` sessions are asked whether a page changed
+//! `memory` (default): [`memory:`](larder_memory). `file`: `file:///dir`. `redis`: `redis://host:6379/1` and
+//! `redis+unix:///path`; `redis-tls`: `rediss://` as well. `memcached`: `memcached://a:11211,b:11211` and `memcached+unix:///path`. `session`: `tower_sessions` sessions are asked whether a page changed
 //! them. Features add; none changes what another does.
 
 mod open;
@@ -54,9 +55,9 @@ pub use larder_site::{
     FetchFromCacheLayer, FetchFromCacheService, Site, UpdateCacheLayer, UpdateCacheService, site,
 };
 pub use larder_tower::{
-    CacheChoice, CacheControlLayer, CachesLayer, ConditionalGetLayer, CookieRule, IDENTITY_HEADERS, IGNORED_COOKIES,
-    NeverCacheLayer, PageTags, PageTimeout, VaryOnLayer, cache_control, conditional_get, never_cache,
-    vary_on,
+    CacheChoice, CacheControlLayer, CachesLayer, ConditionalGetLayer, CookieRule, IDENTITY_HEADERS,
+    IGNORED_COOKIES, NeverCacheLayer, PageTags, PageTimeout, VaryOnLayer, cache_control, conditional_get,
+    never_cache, vary_on,
 };
 pub use open::{open, schemes};
 
@@ -64,8 +65,12 @@ pub use open::{open, schemes};
 pub use larder_core as core;
 #[cfg(feature = "file")]
 pub use larder_file as file;
+#[cfg(feature = "memcached")]
+pub use larder_memcached as memcached;
 #[cfg(feature = "memory")]
 pub use larder_memory as memory;
+#[cfg(feature = "redis")]
+pub use larder_redis as redis;
 
 /// The README's examples, compiled.
 #[cfg(doctest)]

@@ -9,13 +9,29 @@ pub fn schemes() -> Schemes {
     let schemes = schemes.register("memory", larder_memory::open);
     #[cfg(feature = "file")]
     let schemes = schemes.register("file", larder_file::open);
+    #[cfg(feature = "redis")]
+    let schemes = schemes.register("redis", larder_redis::open).register("redis+unix", larder_redis::open);
+    #[cfg(feature = "redis-tls")]
+    let schemes = schemes.register("rediss", larder_redis::open);
+    #[cfg(feature = "memcached")]
+    let schemes = schemes
+        .register("memcached", larder_memcached::open)
+        .register("memcached+unix", larder_memcached::open);
     // Those that were registered above stay as they are.
-    [("memory", "memory"), ("file", "file")]
-        .into_iter()
-        .fold(schemes, |schemes, (scheme, feature)| schemes.missing(scheme, feature))
+    [
+        ("memory", "memory"),
+        ("file", "file"),
+        ("redis", "redis"),
+        ("redis+unix", "redis"),
+        ("rediss", "redis-tls"),
+        ("memcached", "memcached"),
+        ("memcached+unix", "memcached"),
+    ]
+    .into_iter()
+    .fold(schemes, |schemes, (scheme, feature)| schemes.missing(scheme, feature))
 }
 
-/// Opens a cache: `memory:`, `dummy:`, `file:///dir`, with `timeout`, `prefix`, `version` and `deadline` as options for all. Nothing is connected yet:
+/// Opens a cache: `memory:`, `dummy:`, `file:///dir`, `redis://host/1`, `memcached://a,b`, with `timeout`, `prefix`, `version` and `deadline` as options for all. Nothing is connected yet:
 /// a server that is down does not stop a start-up.
 ///
 /// # Errors

@@ -12,7 +12,11 @@ mod keys;
 #[path = "../../../larder-core/tests/low_level/times.rs"]
 mod times;
 
+mod faults;
 mod server;
+mod steps;
+mod store;
+mod urls;
 
 use std::sync::Arc;
 use std::time::Duration;
