@@ -64,7 +64,22 @@ enum End {
 
 /// Wakes all who wait for the next chunk.
 #[derive(Default)]
-struct Wakers(Mutex<Vec<Waker>>);
+struct Wakers(Mutex<Waiting>);
+
+/// One waker for each who waits, so that those who come and go while nothing happens leave nothing behind.
+#[derive(Default)]
+struct Waiting {
+    /// By the number of the reader.
+    readers: Vec<Option<Waker>>,
+    driver: Option<Waker>,
+}
+
+/// Who waits for the next chunk.
+#[derive(Clone, Copy)]
+enum Who {
+    Reader(usize),
+    Driver,
+}
 
 impl Wake for Wakers {
     fn wake(self: Arc<Self>) {
@@ -72,18 +87,33 @@ impl Wake for Wakers {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        for waker in std::mem::take(&mut *self.0.lock()) {
+        let waiting = std::mem::take(&mut *self.0.lock());
+        for waker in waiting.readers.into_iter().flatten().chain(waiting.driver) {
             waker.wake();
         }
     }
 }
 
 impl Wakers {
-    fn add(&self, waker: &Waker) {
-        let mut wakers = self.0.lock();
-        if !wakers.iter().any(|known| known.will_wake(waker)) {
-            wakers.push(waker.clone());
+    fn add(&self, who: Who, waker: &Waker) {
+        let mut waiting = self.0.lock();
+        let place = match who {
+            Who::Driver => &mut waiting.driver,
+            Who::Reader(slot) => {
+                let most = waiting.readers.len().max(slot + 1);
+                waiting.readers.resize(most, None);
+                &mut waiting.readers[slot]
+            }
+        };
+        match place {
+            Some(known) => known.clone_from(waker),
+            None => *place = Some(waker.clone()),
         }
+    }
+
+    fn remove(&self, slot: usize) {
+        let gone = self.0.lock().readers.get_mut(slot).and_then(Option::take);
+        drop(gone);
     }
 }
 
@@ -200,7 +230,7 @@ impl SharedBody {
                     if state.end.is_some() || state.over {
                         break Poll::Ready(());
                     }
-                    wakers.add(cx.waker());
+                    wakers.add(Who::Driver, cx.waker());
                     match state.advance(wakers) {
                         Poll::Ready(done) => {
                             moved = true;
@@ -217,7 +247,7 @@ impl SharedBody {
             if moved {
                 wakers.wake_by_ref();
                 if poll.is_pending() {
-                    wakers.add(cx.waker());
+                    wakers.add(Who::Driver, cx.waker());
                 }
             }
             poll
@@ -410,7 +440,7 @@ impl HttpBody for Reader {
                     }
                     None => {}
                 }
-                wakers.add(cx.waker());
+                wakers.add(Who::Reader(self.slot), cx.waker());
                 match state.advance(wakers) {
                     Poll::Ready(done) => {
                         moved = true;
@@ -426,7 +456,7 @@ impl HttpBody for Reader {
         if moved {
             wakers.wake_by_ref();
             if poll.is_pending() {
-                wakers.add(cx.waker());
+                wakers.add(Who::Reader(self.slot), cx.waker());
             }
         }
         poll
@@ -457,6 +487,7 @@ impl Drop for Reader {
     fn drop(&mut self) {
         let (abandoned, orphan) = {
             let mut state = self.shared.state.lock();
+            self.shared.wakers.remove(self.slot);
             state.readers[self.slot] = None;
             let last = state.readers.iter().all(Option::is_none);
             let unfinished = last && state.end.is_none() && !state.over;
@@ -512,5 +543,48 @@ impl HttpBody for Resumed {
             Some(rest) => Pin::new(rest).poll_frame(cx),
             None => Poll::Ready(None),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Silent;
+
+    impl HttpBody for Silent {
+        type Data = Bytes;
+        type Error = axum::Error;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+            Poll::Pending
+        }
+    }
+
+    struct Nobody;
+
+    impl Wake for Nobody {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    #[test]
+    fn readers_that_come_and_go_while_nothing_happens_leave_nothing_behind() {
+        let ends = Box::new(|_| {});
+        let shared = SharedBody::new(Body::new(Silent), Vec::new(), 10, None, ends, Box::new(drop));
+        let _stays = shared.reader().unwrap();
+        let nobody = Arc::new(Nobody);
+        let waker = Waker::from(Arc::clone(&nobody));
+        for _ in 0..100 {
+            let mut readers = [shared.reader().unwrap(), shared.reader().unwrap()];
+            for reader in &mut readers {
+                let poll = Pin::new(reader).poll_frame(&mut Context::from_waker(&waker));
+                assert!(poll.is_pending());
+            }
+        }
+        assert_eq!(Arc::strong_count(&nobody), 2, "ours and our waker's");
+        assert!(shared.shared.state.lock().readers.len() <= 3);
     }
 }

@@ -77,3 +77,24 @@ impl<T: 'static> Drop for Detachable<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_more_fills_go_on_without_their_clients_than_the_limit() {
+        let begun = Arc::new(());
+        let endless = || {
+            let begun = Arc::clone(&begun);
+            async move {
+                let _begun = begun;
+                std::future::pending::<()>().await;
+            }
+        };
+        for _ in 0..DETACHED + 10 {
+            spawn(Duration::from_secs(60), endless());
+        }
+        assert_eq!(Arc::strong_count(&begun) - 1, DETACHED, "what is too many is dropped at once");
+    }
+}
