@@ -24,6 +24,7 @@ mod g3_leaders;
 mod g3_once;
 mod g3_uncacheable;
 mod g6_whole;
+mod g7_bounded;
 mod mounts;
 mod mounts_ready;
 mod peers;
