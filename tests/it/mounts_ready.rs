@@ -1,4 +1,5 @@
-//! Mounts over services that mind Tower's contract: `call` only on the service that `poll_ready` made ready, and no error of our own.
+//! Mounts over services that mind Tower's contract: `call` only on a service that `poll_ready` made ready, no place taken by who does not
+//! call, and no error of our own.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -241,4 +242,40 @@ async fn a_timeout_inside_is_an_error_for_each_who_waited_and_the_next_is_served
     );
     assert_eq!(runs.count(), 10, "each tried for itself");
     assert_eq!(Answer::of(stack.oneshot(get("/")).await.unwrap()).await.text(), "at last");
+}
+
+#[tokio::test]
+async fn a_hit_takes_no_place_in_a_limited_service() {
+    let limited = ServiceBuilder::new()
+        .layer(cache_page(60).cache(memory()))
+        .layer(ConcurrencyLimitLayer::new(1))
+        .service(Busy::default().service());
+    // Kept services, as a connection keeps one: none may sit on the only permit after its answer.
+    let mut kept: Vec<_> = (0..3).map(|_| limited.clone()).collect();
+    for round in 0..3 {
+        for service in &mut kept {
+            let answer = Answer::of(service.ready().await.unwrap().call(get("/")).await.unwrap()).await;
+            assert_eq!(answer.text(), "/", "round {round}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_in_the_cache_is_served_while_the_application_is_as_busy_as_it_may_be() {
+    let never = service_fn(|request: Request<Body>| async move {
+        if request.uri().path() == "/stuck" {
+            std::future::pending::<()>().await;
+        }
+        Ok::<_, Infallible>(Response::new(Body::from("page")))
+    });
+    let limited = ServiceBuilder::new()
+        .layer(cache_page(60).cache(memory()))
+        .layer(ConcurrencyLimitLayer::new(1))
+        .service(never);
+    let page = async || Answer::of(limited.clone().oneshot(get("/")).await.unwrap()).await.text().to_owned();
+    assert_eq!(page().await, "page");
+    let stuck = tokio::spawn(limited.clone().oneshot(get("/stuck")));
+    tokio::task::yield_now().await;
+    assert_eq!(page().await, "page", "a hit waits for nobody");
+    stuck.abort();
 }

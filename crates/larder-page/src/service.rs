@@ -1,13 +1,11 @@
 //! The service.
 
-use std::error::Error as StdError;
 use std::fmt;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use bytes::Bytes;
 use http::{Request, Response};
-use larder_tower::{Engine, PageFuture};
+use larder_tower::{Cacheable, Engine, PageFuture};
 use tower_service::Service;
 
 /// The service of a [`CachePage`](crate::CachePage) layer. Its error is the inner service's: the cache itself never fails a
@@ -30,23 +28,21 @@ impl<S> fmt::Debug for CachePageService<S> {
     }
 }
 
-impl<S, B, R> Service<Request<B>> for CachePageService<S>
+impl<S, B> Service<Request<B>> for CachePageService<S>
 where
-    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
-    S::Future: Send,
+    S: Cacheable<B>,
     B: http_body::Body + Send + 'static,
-    R: http_body::Body<Data = Bytes> + Send + 'static,
-    R::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     type Response = Response<Body>;
     type Error = S::Error;
-    type Future = PageFuture<S::Future, S::Error>;
+    type Future = PageFuture<S, B>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
+    /// Always ready: a page in the cache does not wait for a busy application. What is not there waits in the call.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        self.engine.page(&mut self.inner, request)
+        self.engine.page(&self.inner, request)
     }
 }

@@ -1,15 +1,13 @@
 //! The inner end.
 
-use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use bytes::Bytes;
 use http::{Request, Response};
-use larder_tower::Engine;
+use larder_tower::{Cacheable, Engine};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -49,23 +47,21 @@ impl<S> fmt::Debug for FetchFromCacheService<S> {
     }
 }
 
-impl<S, B, R> Service<Request<B>> for FetchFromCacheService<S>
+impl<S, B> Service<Request<B>> for FetchFromCacheService<S>
 where
-    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
-    S::Future: Send + 'static,
+    S: Cacheable<B>,
     B: http_body::Body + Send + 'static,
-    R: http_body::Body<Data = Bytes> + Send + 'static,
-    R::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     type Response = Response<Body>;
     type Error = S::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
+    /// Always ready: a page in the cache does not wait for a busy application. What is not there waits in the call.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        Engine::fetch(&mut self.inner, request)
+        Engine::fetch(&self.inner, request)
     }
 }

@@ -1,6 +1,5 @@
 //! The outer end.
 
-use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -8,10 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use bytes::Bytes;
 use http::{Request, Response};
 use larder_core::Timeout;
-use larder_tower::{Engine, Level, Settings};
+use larder_tower::{Cacheable, Engine, Level, Settings};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -62,14 +60,10 @@ impl<S> fmt::Debug for UpdateCacheService<S> {
     }
 }
 
-impl<S, B, R> Service<Request<B>> for UpdateCacheService<S>
+impl<S, B> Service<Request<B>> for UpdateCacheService<S>
 where
-    S: Service<Request<B>, Response = Response<R>>,
-    S::Future: Send + 'static,
-    S::Error: 'static,
+    S: Cacheable<B>,
     B: http_body::Body + Send + 'static,
-    R: http_body::Body<Data = Bytes> + Send + 'static,
-    R::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     type Response = Response<Body>;
     type Error = S::Error;

@@ -14,6 +14,7 @@
 mod admit;
 mod back;
 mod body;
+mod cacheable;
 mod caches_layer;
 mod cookies;
 mod detach;
@@ -32,6 +33,7 @@ mod respond;
 mod settings;
 mod which;
 
+pub use cacheable::Cacheable;
 pub use caches_layer::{CachesFuture, CachesLayer, CachesService};
 pub use cookies::{CookieRule, IGNORED_COOKIES};
 pub use engine::Engine;

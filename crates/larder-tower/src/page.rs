@@ -1,8 +1,8 @@
 //! Both ends in one service: what `cache_page` is made of.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::future::Future;
-use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -12,8 +12,11 @@ use bytes::Bytes;
 use http::{Extensions, HeaderMap, Method, Request, Response};
 use larder_core::flight::Leader;
 use larder_http::{Forward, Reason, patch_response_headers};
+use tower::ServiceExt as _;
+use tower::util::Oneshot;
 use tower_service::Service;
 
+use crate::cacheable::Cacheable;
 use crate::detach::Detachable;
 use crate::engine::{Engine, Entrance, Front, Lead, Visit, has_body, into_body, say, say_bypass};
 use crate::landing::Landing;
@@ -26,34 +29,35 @@ pin_project_lite::pin_project! {
     /// The answer of a caching layer: at hand, passing by, or being made.
     #[project = PageProjection]
     #[must_use = "futures do nothing unless polled"]
-    pub struct PageFuture<F, E> {
+    pub struct PageFuture<S, B>
+    where
+        S: Service<Request<B>>,
+    {
         #[pin]
-        kind: Kind<F, E>,
+        kind: Kind<S, B>,
     }
 }
 
 pin_project_lite::pin_project! {
     #[project = KindProjection]
-    enum Kind<F, E> {
+    enum Kind<S, B>
+    where
+        S: Service<Request<B>>,
+    {
         Hit { response: Option<Response<Body>> },
-        Pass { #[pin] inner: F, reason: Reason, },
-        Work { work: Boxed<E> },
+        Pass { #[pin] inner: Oneshot<S, Request<B>>, reason: Reason, },
+        Work { work: Boxed<S::Error> },
     }
 }
 
-impl<F, E> std::fmt::Debug for PageFuture<F, E> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl<S: Service<Request<B>>, B> fmt::Debug for PageFuture<S, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PageFuture").finish_non_exhaustive()
     }
 }
 
-impl<F, E, B> Future for PageFuture<F, E>
-where
-    F: Future<Output = Result<Response<B>, E>>,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn StdError + Send + Sync>>,
-{
-    type Output = Result<Response<Body>, E>;
+impl<S: Cacheable<B>, B> Future for PageFuture<S, B> {
+    type Output = Result<Response<Body>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().kind.project() {
@@ -82,15 +86,13 @@ fn passed(headers: &mut HeaderMap, reason: Reason) {
 }
 
 impl Engine {
-    /// Answers a request from the cache, or through `inner`, which must be ready. The service is neither cloned nor called on a hit that needs no
-    /// waiting.
-    pub fn page<S, B, R>(&self, inner: &mut S, request: Request<B>) -> PageFuture<S::Future, S::Error>
+    /// Answers a request from the cache, or through a clone of `inner`, made ready when it is needed. So a page in the cache is served while the
+    /// application is busy, and neither a hit nor a request that waits for another takes a place in a limited service. On a hit that needs no
+    /// waiting, `inner` is not even cloned.
+    pub fn page<S, B>(&self, inner: &S, request: Request<B>) -> PageFuture<S, B>
     where
-        S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
-        S::Future: Send,
+        S: Cacheable<B>,
         B: http_body::Body + Send + 'static,
-        R: http_body::Body<Data = Bytes> + Send + 'static,
-        R::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
         let (parts, body) = request.into_parts();
         let entrance = self.enter(&parts, has_body(parts.version, &body), true);
@@ -98,35 +100,17 @@ impl Engine {
             Entrance::Hit(response) => Kind::Hit { response: Some(response) },
             Entrance::Bypass(Reason::Method) if !is_safe(&parts.method) => {
                 let target = self.target(&parts);
-                let response = take_ready(inner).call_with(Request::from_parts(parts, body));
+                let response = inner.clone().oneshot(Request::from_parts(parts, body));
                 Kind::Work { work: Box::pin(unsafe_method(response, target)) }
             }
             Entrance::Bypass(reason) => {
-                Kind::Pass { inner: inner.call(Request::from_parts(parts, body)), reason }
+                Kind::Pass { inner: inner.clone().oneshot(Request::from_parts(parts, body)), reason }
             }
             Entrance::Visit(visit) => {
-                let service = take_ready(inner).0;
-                Kind::Work { work: Box::pin(make(*visit, service, Request::from_parts(parts, body))) }
+                Kind::Work { work: Box::pin(make(*visit, inner.clone(), Request::from_parts(parts, body))) }
             }
         };
         PageFuture { kind }
-    }
-}
-
-/// The service that was made ready; its clone, which is not, stays behind.
-struct Ready<S>(S);
-
-fn take_ready<S: Clone>(inner: &mut S) -> Ready<S> {
-    let clone = inner.clone();
-    Ready(mem::replace(inner, clone))
-}
-
-impl<S> Ready<S> {
-    fn call_with<R>(mut self, request: R) -> S::Future
-    where
-        S: Service<R>,
-    {
-        self.0.call(request)
     }
 }
 
@@ -155,13 +139,10 @@ where
     Ok(response)
 }
 
-async fn make<S, B, R>(visit: Visit, mut service: S, request: Request<B>) -> Result<Response<Body>, S::Error>
+async fn make<S, B>(visit: Visit, service: S, request: Request<B>) -> Result<Response<Body>, S::Error>
 where
-    S: Service<Request<B>, Response = Response<R>> + Send + 'static,
-    S::Future: Send,
+    S: Cacheable<B>,
     B: Send + 'static,
-    R: http_body::Body<Data = Bytes> + Send + 'static,
-    R::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let (facts, headers, clock) = (visit.facts, visit.headers.clone(), visit.cache.clock().clone());
     let (mut parts, body) = request.into_parts();
@@ -172,14 +153,14 @@ where
             // The body broke, or grew past the limit, before we could attach.
             None => {
                 visit.prepare(&mut parts.headers, false);
-                let mut response = into_body(service.call(Request::from_parts(parts, body)).await?);
+                let mut response = into_body(service.oneshot(Request::from_parts(parts, body)).await?);
                 say(response.headers_mut(), Forward::Miss, Some(Reason::TooLarge));
                 Ok(response)
             }
         },
         Front::Alone(visit, forward, reason) => {
             visit.prepare(&mut parts.headers, false);
-            let mut response = into_body(service.call(Request::from_parts(parts, body)).await?);
+            let mut response = into_body(service.oneshot(Request::from_parts(parts, body)).await?);
             say(response.headers_mut(), forward, Some(reason));
             Ok(response)
         }
@@ -193,7 +174,7 @@ where
             let witness = SessionWitness::of(&parts.extensions);
             let fill = async move {
                 let _guard = PanicGuard(lead.leader.clone());
-                let response = match service.call(Request::from_parts(parts, body)).await {
+                let response = match service.oneshot(Request::from_parts(parts, body)).await {
                     Ok(response) => into_body(response),
                     Err(error) => {
                         lead.fail();

@@ -4,7 +4,6 @@
 //! and notes on the ticket what it did. `UpdateCacheLayer` keeps its own copy of the ticket, so nothing that a middleware between
 //! does to extensions can break the pair.
 
-use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
 use std::mem;
@@ -12,13 +11,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::body::Body;
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
 use http_body::Body as _;
 use larder_http::{CACHE_STATUS, CacheControlPatch, Forward, Reason, StoredResponse};
 use parking_lot::Mutex;
-use tower_service::Service;
+use tower::ServiceExt as _;
 
+use crate::cacheable::Cacheable;
 use crate::detach::Detachable;
 use crate::engine::{Engine, Entrance, Front, Lead, Visit, has_body, into_body, say, say_bypass};
 use crate::landing::Landed;
@@ -70,14 +69,10 @@ impl Ticket {
 
 impl Engine {
     /// The outer end. `inner` must be ready.
-    pub fn update<S, B, R>(&self, inner: &mut S, request: Request<B>) -> Boxed<S::Error>
+    pub fn update<S, B>(&self, inner: &mut S, request: Request<B>) -> Boxed<S::Error>
     where
-        S: Service<Request<B>, Response = Response<R>>,
-        S::Future: Send + 'static,
-        S::Error: 'static,
+        S: Cacheable<B>,
         B: http_body::Body + Send + 'static,
-        R: http_body::Body<Data = Bytes> + Send + 'static,
-        R::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
         let (mut parts, body) = request.into_parts();
         let judge = if parts.extensions.get::<Outer>().is_some() { None } else { Some(Judge::new()) };
@@ -161,18 +156,15 @@ impl Engine {
         Box::pin(Detachable::new(Box::pin(work), limit, move || detaches && ticket.leads()))
     }
 
-    /// The inner end. `inner` must be ready.
-    pub fn fetch<S, B, R>(inner: &mut S, request: Request<B>) -> Boxed<S::Error>
+    /// The inner end; a clone of `inner` is made ready when it is needed.
+    pub fn fetch<S, B>(inner: &S, request: Request<B>) -> Boxed<S::Error>
     where
-        S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
-        S::Future: Send + 'static,
+        S: Cacheable<B>,
         B: http_body::Body + Send + 'static,
-        R: http_body::Body<Data = Bytes> + Send + 'static,
-        R::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
         let (mut parts, body) = request.into_parts();
         let Some(ticket) = parts.extensions.remove::<Ticket>() else {
-            let response = inner.call(Request::from_parts(parts, body));
+            let response = inner.clone().oneshot(Request::from_parts(parts, body));
             return Box::pin(async move {
                 let mut response = into_body(response.await?);
                 if !response.headers().contains_key(CACHE_STATUS) {
@@ -183,7 +175,7 @@ impl Engine {
         };
         let State::Open(mut visit, uri) = ticket.take() else {
             // It passes by; or this is a second Fetch inside the first, which leads.
-            let response = inner.call(Request::from_parts(parts, body));
+            let response = inner.clone().oneshot(Request::from_parts(parts, body));
             return Box::pin(async move { response.await.map(into_body) });
         };
         let headers = mem::take(&mut visit.headers);
@@ -192,8 +184,7 @@ impl Engine {
         // Between here and the other end, nothing evaluates conditions: that end does, on the final page.
         let plain = crate::admit::Facts { conditional: false, nested: false, ..visit.facts };
         let now = visit.cache.clock().now();
-        let clone = inner.clone();
-        let mut service = mem::replace(inner, clone);
+        let service = inner.clone();
         Box::pin(async move {
             match visit.front().await {
                 Front::Hit(page) => {
@@ -208,18 +199,18 @@ impl Engine {
                     }
                     None => {
                         ticket.set(State::Alone(Forward::Miss, Reason::TooLarge));
-                        service.call(Request::from_parts(parts, body)).await.map(into_body)
+                        service.oneshot(Request::from_parts(parts, body)).await.map(into_body)
                     }
                 },
                 Front::Alone(_, forward, reason) => {
                     ticket.set(State::Alone(forward, reason));
-                    service.call(Request::from_parts(parts, body)).await.map(into_body)
+                    service.oneshot(Request::from_parts(parts, body)).await.map(into_body)
                 }
                 Front::Lead(lead) => {
                     lead.visit.prepare(&mut parts.headers, lead.leader.is_some());
                     let _guard = PanicGuard(lead.leader.clone());
                     ticket.set(State::Lead(lead));
-                    let response = into_body(service.call(Request::from_parts(parts, body)).await?);
+                    let response = into_body(service.oneshot(Request::from_parts(parts, body)).await?);
                     if let State::Lead(lead) = &mut *ticket.0.lock() {
                         lead.known_length = response.body().size_hint().exact().is_some();
                     }
