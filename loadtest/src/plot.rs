@@ -14,8 +14,10 @@ pub(crate) struct Series {
     /// Its class in the style sheet, also its name in the legend.
     pub(crate) class: &'static str,
     pub(crate) points: Vec<(f64, f64)>,
-    /// Mark each point, with what the pointer is told about it.
+    /// Mark each point, with this text beside it.
     pub(crate) notes: Vec<String>,
+    /// Where that text goes, so that two lines don't write over each other.
+    pub(crate) notes_below: bool,
 }
 
 /// A plot in the making.
@@ -82,7 +84,8 @@ impl Plot {
                 svg,
                 "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4.5\"><title>{note}</title></circle>"
             );
-            text(svg, "middle value", (*x, y - 11.0), &note);
+            let beside = if series.notes_below { y + 20.0 } else { y - 11.0 };
+            text(svg, "middle value", (*x, beside), &note);
         }
     }
 
@@ -166,6 +169,7 @@ mod tests {
                 class: "after",
                 points: vec![(0.0, 1.0), (10.0, 100.0)],
                 notes: Vec::new(),
+                notes_below: false,
             }],
         };
         let svg = plot.svg();

@@ -69,8 +69,9 @@ fn rows(before: &Stats, after: &Stats) -> String {
 
 fn latency(before: &Stats, after: &Stats) -> Plot {
     let ms = |stats: &Stats, percent| stats.percentile(percent).as_secs_f64() * 1e3;
-    let series = |class, stats: &Stats| Series {
+    let series = |class, notes_below, stats: &Stats| Series {
         class,
+        notes_below,
         points: (0_u32..)
             .zip(PERCENTILES)
             .map(|(i, (percent, _))| (f64::from(i), ms(stats, percent)))
@@ -86,11 +87,11 @@ fn latency(before: &Stats, after: &Stats) -> Plot {
         // Room for the labels of the outer points.
         x_ends: (-0.4, PERCENTILES.len() as f64 - 0.6),
         x_ticks: (0_u32..).zip(PERCENTILES).map(|(i, (_, name))| (f64::from(i), name.to_owned())).collect(),
-        // Room above the highest label.
-        y_ticks: log_ticks(least, most * 1.5),
+        // Room for the labels.
+        y_ticks: log_ticks(least / 2.5, most * 1.5),
         y_log: true,
         mark: None,
-        series: vec![series("before", before), series("after", after)],
+        series: vec![series("before", false, before), series("after", true, after)],
     }
 }
 
@@ -99,6 +100,7 @@ fn throughput(load: &Load, before: &Stats, after: &Stats) -> Plot {
         class,
         points: (0_u32..).zip(&stats.seconds).map(|(at, n)| (f64::from(at) + 0.5, f64::from(*n))).collect(),
         notes: Vec::new(),
+        notes_below: false,
     };
     let all = || before.seconds.iter().chain(&after.seconds);
     let length = before.seconds.len().max(after.seconds.len()) as f64;
