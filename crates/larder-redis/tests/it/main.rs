@@ -16,6 +16,8 @@ mod faults;
 mod server;
 mod steps;
 mod store;
+#[cfg(feature = "tls")]
+mod tls;
 mod urls;
 
 use std::sync::Arc;

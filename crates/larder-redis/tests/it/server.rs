@@ -61,10 +61,6 @@ impl Server {
         self.port
     }
 
-    pub(crate) fn directory(&self) -> PathBuf {
-        self.directory.path().to_owned()
-    }
-
     pub(crate) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().unwrap();
