@@ -107,6 +107,30 @@ async fn a_server_that_accepts_and_stays_silent_is_waited_for_by_few() {
 }
 
 #[tokio::test]
+async fn while_it_is_tried_again_only_one_waits() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let cache = open(silent.local_addr().unwrap().port());
+    refused(&cache).await;
+    // The first attempt and the pause after it are over.
+    tokio::time::sleep(4 * DEADLINE).await;
+    let all: Vec<_> = (0..20)
+        .map(|_| {
+            let cache = cache.clone();
+            tokio::spawn(async move {
+                let begin = Instant::now();
+                refused(&cache).await;
+                begin.elapsed() >= DEADLINE
+            })
+        })
+        .collect();
+    let mut waited = 0;
+    for one in all {
+        waited += usize::from(one.await.unwrap());
+    }
+    assert_eq!(waited, 1);
+}
+
+#[tokio::test]
 async fn a_server_that_goes_silent_is_given_up_and_found_again() {
     let server = Server::start();
     let cache = open(server.port());
@@ -236,6 +260,16 @@ async fn a_replica_is_no_place_to_write_to() {
     let server = Server::with(&["--replicaof", "127.0.0.1", &free_port().to_string()]);
     let cache = open(server.port());
     recovered(&cache).await;
-    let error = cache.set("key", "text").await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    let connections = || {
+        let stats = server.cli(&["INFO", "stats"]);
+        let count = stats.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
+        count.unwrap().parse::<u32>().unwrap()
+    };
+    let before = connections();
+    for _ in 0..2 {
+        let error = cache.set("key", "text").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    }
+    // One for the second try, since behind the same name there may be a primary by then, and one of ours for counting.
+    assert_eq!(connections(), before + 2);
 }

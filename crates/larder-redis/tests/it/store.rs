@@ -103,7 +103,15 @@ async fn clear_takes_its_own_entries_of_all_versions_and_nothing_else() {
     );
     shop.set("keep", 1).await.unwrap();
     stage.cache().set("keep", 1).await.unwrap();
-    let foreign = ["celery", "shop:cart:7", "shop:7", "shopping:1:x", "sh*[o]?p:session:1", ":keep"];
+    let foreign = [
+        "celery",
+        "shop:cart:7",
+        "shop:7",
+        "shopping:1:x",
+        "sh*[o]?p:session:1",
+        "sh*[o]?p:7cart:1",
+        ":keep",
+    ];
     for name in foreign {
         stage.server.cli(&["SET", name, "theirs"]);
     }
@@ -119,8 +127,9 @@ async fn clear_takes_its_own_entries_of_all_versions_and_nothing_else() {
     let left = stage.server.cli(&["KEYS", r"sh\*\[o]\?p:*"]);
     let mut left: Vec<&str> = left.lines().collect();
     left.sort_unstable();
-    let records = ["sh*[o]?p:fence:", "sh*[o]?p:session:1", "sh*[o]?p:space:", "sh*[o]?p:tag:t"];
-    assert_eq!(left, records, "its records stay");
+    let records =
+        ["sh*[o]?p:7cart:1", "sh*[o]?p:fence:", "sh*[o]?p:session:1", "sh*[o]?p:space:", "sh*[o]?p:tag:t"];
+    assert_eq!(left, records, "its records stay, and what is not an entry");
     assert_eq!(shop.get("keep").await.unwrap(), Some(1));
     assert_eq!(stage.cache().get("keep").await.unwrap(), Some(1));
     stage.cache().clear().await.unwrap();
@@ -173,6 +182,23 @@ async fn conditions_see_what_is_invalid_or_expired_as_absent() {
         assert!(!redis.set(&key(), late.clone(), When::Absent, NOW).await.unwrap());
         assert!(redis.set(&key(), late, When::Always, NOW).await.unwrap());
         assert_eq!(read(&redis).await, None, "stored after its expiry, it removed what was there");
+    }
+}
+
+#[tokio::test]
+async fn a_fill_whose_tag_was_invalidated_is_told_not_to_store() {
+    let stage = Stage::new();
+    let redis = Redis::unix_socket(stage.server.socket()).build().unwrap();
+    let (space, tag) = (Space::default(), [Tag::from("t")]);
+    let seal = async |early: &[Tag], late: &[Tag], invalidated: bool| {
+        let fill = redis.begin(&space, early, NOW).await.unwrap();
+        if invalidated {
+            redis.invalidate(&space, &tag, NOW).await.unwrap();
+        }
+        redis.seal(&space, &fill, late, None, NOW).await.unwrap().is_some()
+    };
+    for (early, late) in [(&tag[..], &[][..]), (&[], &tag), (&tag, &tag)] {
+        assert!(seal(early, late, false).await && !seal(early, late, true).await, "{early:?} {late:?}");
     }
 }
 
