@@ -32,8 +32,8 @@
 //! - A read is one exchange: one message to each server concerned, at the same time; for entries with tags one more.
 //! - Requests of a whole process share one connection a server. A request that is given up disturbs no other. An answer that does not
 //!   belong to its question, or does not come, ends the connection, and everything on it is a miss.
-//! - A server that fails is left alone for 50 ms, then for longer, up to 2 s; one request finds out whether it is back, the others
-//!   fail at once.
+//! - A server that fails is left alone for 50 ms, then for longer, up to 2 s; one request finds out whether it is back and waits
+//!   50 ms for that, the others fail at once.
 //! - An entry that is too large is refused with [`TooLarge`](larder_core::ErrorKind::TooLarge), and the one that it was to replace is gone.
 //! - `add`, `incr` and `touch` are compare-and-swap: they need a server that was not started with `-C`.
 //! - `clear` makes everything in the namespace invalid at once. Memcached can't list names, so the memory comes back by expiry and

@@ -22,6 +22,9 @@ use crate::address::Address;
 const WAITING: usize = 16_384;
 const WAITING_BYTES: usize = 64 << 20;
 
+/// How long the request waits that finds out whether a server is back. Then the others know, and the next one does.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// How long a server may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
@@ -52,6 +55,7 @@ struct Link {
 pub(crate) struct Ticket {
     reply: oneshot::Receiver<Vec<Reply>>,
     health: Arc<Health>,
+    patience: Option<Duration>,
 }
 
 impl Ticket {
@@ -63,7 +67,11 @@ impl Ticket {
     /// # Cancel safety
     /// The commands may be carried out or not; the connection stays in order.
     pub(crate) async fn replies(self) -> Result<Vec<Reply>, Error> {
-        self.reply.await.map_err(|_| self.health.error())
+        let replies = match self.patience {
+            None => self.reply.await.ok(),
+            Some(patience) => timeout(patience, self.reply).await.ok().and_then(Result::ok),
+        };
+        replies.ok_or_else(|| self.health.error())
     }
 }
 
@@ -90,6 +98,7 @@ impl Server {
         let runtime = Handle::try_current().map_err(|_| {
             Error::new(ErrorKind::Unavailable, "Memcached can only be asked from within a Tokio runtime")
         })?;
+        let mut patience = None;
         let mut link = self.link.lock();
         // The task is gone if the connection ended, or if the runtime that it ran on did.
         let live = match link.as_mut().filter(|link| !link.jobs.is_closed()) {
@@ -103,6 +112,7 @@ impl Server {
                 if self.health.is_resting() {
                     return Err(self.health.error());
                 }
+                patience = self.health.is_ailing().then_some(LOOK);
                 link.insert(self.connect(&runtime))
             }
         };
@@ -116,7 +126,7 @@ impl Server {
         let weight = Weight::take(&live.waiting, bytes, WAITING_BYTES).ok_or_else(crowded)?;
         let (reply, ticket) = oneshot::channel();
         live.jobs.try_send(Job { commands, reply, weight }).map_err(|_| crowded())?;
-        Ok(Ticket { reply: ticket, health: Arc::clone(&self.health) })
+        Ok(Ticket { reply: ticket, health: Arc::clone(&self.health), patience })
     }
 
     /// Lets go of the connection, once what was asked is answered.

@@ -120,6 +120,24 @@ async fn a_server_that_is_stopped_costs_the_deadline_and_serves_on_when_continue
     until("it serves on", async || cache.get("key").await.is_ok_and(|found| found == Some(1))).await;
 }
 
+#[tokio::test]
+async fn looking_whether_a_silent_server_is_back_holds_nobody_up() {
+    let server = Server::start();
+    let backend = Memcached::builder([server.address()]).max_silence(SILENCE).connect_timeout(PATIENT);
+    let cache = Cache::builder(backend.build().unwrap()).deadline(PATIENT).build().unwrap();
+    cache.set("key", 1).await.unwrap();
+    server.signal("STOP");
+    let began = Instant::now();
+    for _ in 0..3 {
+        assert!(cache.get::<u8>("key").await.is_err());
+        // Longer than the pause after a failure: the next one looks.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert!(began.elapsed() < PATIENT, "somebody waited for a connection");
+    server.signal("CONT");
+    until("it serves on", async || cache.get("key").await.is_ok_and(|found| found == Some(1))).await;
+}
+
 /// Three servers, sixty keys, and which server has which.
 async fn spread(cache: &Cache, servers: &[Server]) -> Vec<usize> {
     let mut homes = Vec::new();
