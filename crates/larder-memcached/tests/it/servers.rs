@@ -28,6 +28,25 @@ impl Server {
         Self { child: spawn(&socket_in(&directory), &options), options, directory }
     }
 
+    /// One that listens on a port of this machine; `None` if it can't.
+    pub(crate) fn on_port(port: u16) -> Option<Self> {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = Command::new("memcached");
+        command.args(["-u", "root", "-t", "1", "-U", "0", "-l", "127.0.0.1", "-p", &port.to_string()]);
+        let child = command.stderr(Stdio::null()).spawn().unwrap();
+        let mut server = Self { child, options: Vec::new(), directory };
+        let late = Instant::now() + Duration::from_secs(20);
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if Instant::now() > late || server.child.try_wait().unwrap().is_some() {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        // If it is gone, somebody else has answered.
+        std::thread::sleep(Duration::from_millis(20));
+        server.child.try_wait().unwrap().is_none().then_some(server)
+    }
+
     /// As Larder wants it.
     pub(crate) fn address(&self) -> String {
         format!("unix:{}", self.socket().display())

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use larder_core::Cache;
+use larder_core::{Cache, Schemes};
 use larder_memcached::Memcached;
 
 use crate::proxy::Proxy;
@@ -156,4 +156,34 @@ fn without_a_runtime_it_is_an_error_and_no_panic() {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     let std::task::Poll::Ready(Err(error)) = future.as_mut().poll(&mut context) else { panic!("it waits") };
     assert_eq!(error.kind(), larder_core::ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn servers_on_ports_are_reached_by_name_and_by_number() {
+    let (_one, first) = on_a_port();
+    let (_two, second) = on_a_port();
+    let url = format!("memcached://127.0.0.1:{first},localhost:{second}?deadline=60s&max_silence=60s");
+    let schemes = Schemes::new().register("memcached", larder_memcached::open);
+    let cache = schemes.open(&url).unwrap();
+    cache.ping().await.unwrap();
+    for i in 0..30 {
+        cache.set(&format!("key{i}"), i).tags(["t"]).await.unwrap();
+    }
+    let names: Vec<String> = (0..30).map(|i| format!("key{i}")).collect();
+    assert_eq!(cache.get_many::<u8, _>(&names).await.unwrap().len(), 30);
+    cache.invalidate(["t"]).await.unwrap();
+    assert_eq!(cache.get_many::<u8, _>(&names).await.unwrap().len(), 0);
+}
+
+/// A server on a port that was free a moment ago; if somebody else took it since, on another.
+fn on_a_port() -> (Server, u16) {
+    for _ in 0..20 {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        if let Some(server) = Server::on_port(port) {
+            return (server, port);
+        }
+    }
+    panic!("no port stays free");
 }
