@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use axum::Router;
+use http::Method;
 use http_body::Body as _;
 use larder::prelude::*;
 use larder::site;
 use tower::ServiceBuilder;
 use tower_http::compression::CompressionLayer;
 
-use crate::support::{Answer, ask, clocked, get, get_with, origin, saying};
+use crate::support::{Answer, ask, clocked, get, get_with, origin, request, saying};
 
 /// `cache_page` with these prefixes around each other, each on a cache of its own.
 fn nested(app: Router) -> (Router, Cache, Cache) {
@@ -138,4 +139,26 @@ async fn mw_40_between_the_pair_compression_runs_once_for_each_encoding() {
         plain.is_hit() && plain.text().starts_with("run 2 ") && plain.field("content-encoding").is_empty()
     );
     assert_eq!(runs.count(), 2);
+}
+
+#[tokio::test]
+async fn layers_on_one_cache_under_one_key_do_not_wait_for_themselves() {
+    let (cache, _) = clocked();
+    for form in ["page in page", "site in site"] {
+        let (app, runs) = saying(&[]);
+        let layer = || cache_page(60).cache(&cache).key_prefix(form);
+        let pair = |app| site(app).cache(&cache).key_prefix(form).into_router();
+        let app = match form {
+            "page in page" => app.layer(layer()).layer(layer()),
+            _ => pair(pair(app)),
+        };
+        // On this clock nobody's patience ends, so waiting for oneself would be waiting for ever.
+        for method in [Method::HEAD, Method::GET] {
+            let asked = ask(&app, request(method, "/", &[]));
+            let answer = tokio::time::timeout(Duration::from_secs(20), asked).await;
+            assert_eq!(answer.expect(form).status, 200, "{form}");
+        }
+        assert!(ask(&app, get("/")).await.is_hit(), "{form}");
+        assert_eq!(runs.count(), 2, "{form}: one HEAD, one GET");
+    }
 }

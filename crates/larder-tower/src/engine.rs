@@ -44,6 +44,7 @@ pub(crate) struct Visit {
     /// The request's fields as the outermost end of the layer saw them.
     pub(crate) headers: HeaderMap,
     pub(crate) began: UnixMillis,
+    enclosed: Enclosed,
 }
 
 /// What becomes of an admitted request at the front.
@@ -106,8 +107,8 @@ impl Engine {
         let Some(Chosen { cache, own_id }) = choose(settings, &parts.extensions) else {
             return Entrance::Bypass(Reason::NoSuchCache);
         };
-        facts.nested =
-            parts.extensions.get::<Outer>().is_some() || parts.extensions.get::<Enclosed>().is_some();
+        let enclosed = parts.extensions.get::<Enclosed>();
+        facts.nested = enclosed.is_some() || parts.extensions.get::<Outer>().is_some();
         let identity = Identity::of(settings, &cache, own_id, parts, facts);
         let began = cache.clock().now();
         if answer
@@ -117,7 +118,9 @@ impl Engine {
             return Entrance::Hit(respond::from_stored(&page, facts, &parts.headers, began));
         }
         let headers = parts.headers.clone();
-        Entrance::Visit(Box::new(Visit { engine: self.clone(), cache, identity, facts, headers, began }))
+        let enclosed = enclosed.cloned().unwrap_or_default();
+        let engine = self.clone();
+        Entrance::Visit(Box::new(Visit { engine, cache, identity, facts, headers, began, enclosed }))
     }
 
     fn hit_now(
@@ -198,27 +201,22 @@ impl Visit {
             };
             self.began = self.cache.clock().now();
             let get_flight = self.flight_key(&fields);
+            let own_flight = match self.facts.head {
+                true => self.identity.head_twin().variant(&fields, &self.headers, false).key().clone(),
+                false => get_flight.clone(),
+            };
+            let waits_for_itself = self.enclosed.flights.contains(&own_flight);
             let passes = traffic.passes(&get_flight, self.began);
-            if self.facts.solo || passes || !self.cache.capabilities().stores {
+            if self.facts.solo || passes || waits_for_itself || !self.cache.capabilities().stores {
                 return Front::Lead(Box::new(self.lead(forward, fill, traffic, get_flight, None)));
             }
             let limit = self.engine.settings.max_waiters;
             // A HEAD may wait for a GET; a GET never waits for a HEAD, which has no body to give.
-            let (flight, joined) = match self.facts.head {
-                true => match traffic.flights.follow(&get_flight, fill.fence(), limit) {
-                    Some(joined) => (get_flight, joined),
-                    None => {
-                        let twin =
-                            self.identity.head_twin().variant(&fields, &self.headers, false).key().clone();
-                        let joined = traffic.flights.join(&twin, fill.fence(), limit);
-                        (twin, joined)
-                    }
-                },
-                false => {
-                    let joined = traffic.flights.join(&get_flight, fill.fence(), limit);
-                    (get_flight, joined)
-                }
+            let followed = match self.facts.head {
+                true => traffic.flights.follow(&get_flight, fill.fence(), limit),
+                false => None,
             };
+            let joined = followed.unwrap_or_else(|| traffic.flights.join(&own_flight, fill.fence(), limit));
             let mut waiter = match joined {
                 Joined::Full => return Front::Alone(self, forward, Reason::WaitLimit),
                 Joined::Lead(leader) => {
@@ -229,7 +227,7 @@ impl Visit {
                             forward,
                             fill,
                             traffic,
-                            flight,
+                            own_flight,
                             Some(Arc::new(leader)),
                         ))),
                         Err(error) => self.backend_failed(&error),
@@ -301,6 +299,15 @@ impl Visit {
             headers.remove(header::IF_NONE_MATCH);
             headers.remove(header::IF_MODIFIED_SINCE);
         }
+    }
+}
+
+impl Lead {
+    /// What the layers inside have to know of those outside.
+    pub(crate) fn enclosing(&self) -> Enclosed {
+        let mut enclosed = self.visit.enclosed.clone();
+        enclosed.flights.push(self.flight.clone());
+        enclosed
     }
 }
 

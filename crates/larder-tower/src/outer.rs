@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::{Extensions, HeaderMap, HeaderValue, Response};
+use larder_core::Key;
 use larder_http::{CACHE_STATUS, CacheControl, CacheControlPatch, FieldRule, Reason, became_private};
 use parking_lot::Mutex;
 
@@ -143,8 +144,11 @@ fn made_private(headers: &HeaderMap, extensions: &Extensions) -> Option<Reason> 
 
 /// On a request: a `cache_page` stands outside, and wants to know what the layers inside did. It has no last word: a `cache_page` inside
 /// stores without asking.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Enclosed;
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Enclosed {
+    /// The flights that layers outside lead for this very request. Whoever waited for one of them would wait for itself.
+    pub(crate) flights: Vec<Key>,
+}
 
 /// On a response: what Larder itself added, so that a layer further out does not take it for the application's.
 #[derive(Clone, Copy, Debug, Default)]

@@ -20,7 +20,7 @@ use crate::cacheable::Cacheable;
 use crate::detach::Detachable;
 use crate::engine::{Engine, Entrance, Front, Lead, Visit, has_body, into_body, say, say_bypass};
 use crate::landing::Landing;
-use crate::outer::{Enclosed, Outer};
+use crate::outer::Outer;
 use crate::respond;
 
 type Boxed<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
@@ -167,7 +167,7 @@ where
         Front::Lead(lead) => {
             lead.visit.prepare(&mut parts.headers, lead.leader.is_some());
             let outer = parts.extensions.get::<Outer>().cloned();
-            parts.extensions.insert(Enclosed);
+            parts.extensions.insert(lead.enclosing());
             let limit = lead.visit.engine.settings().max_fill;
             // Only for a page that is to be stored is it worth finishing what nobody reads any more.
             let detaches = outer.is_none() && lead.leader.is_some();

@@ -208,6 +208,7 @@ impl Engine {
                 }
                 Front::Lead(lead) => {
                     lead.visit.prepare(&mut parts.headers, lead.leader.is_some());
+                    parts.extensions.insert(lead.enclosing());
                     let _guard = PanicGuard(lead.leader.clone());
                     ticket.set(State::Lead(lead));
                     let response = into_body(service.oneshot(Request::from_parts(parts, body)).await?);
