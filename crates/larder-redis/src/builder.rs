@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_core::Error;
-use redis::io::tcp::TcpSettings;
-use redis::{Client, ConnectionAddr, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo};
 
 use crate::Redis;
 use crate::connector::Connector;
+use crate::dial::{Dial, settings, wrong};
 use crate::remembered::Remembered;
+use crate::target::{Target, Watched};
 
 /// Where Redis listens unless said otherwise.
 const PORT: u16 = 6379;
@@ -28,6 +28,7 @@ pub struct RedisBuilder {
     database: u32,
     username: Option<String>,
     password: Option<String>,
+    sentinel_password: Option<String>,
     connect_timeout: Duration,
     max_silence: Duration,
 }
@@ -36,6 +37,7 @@ pub struct RedisBuilder {
 enum Place {
     Host(String, u16),
     Socket(PathBuf),
+    Watched(Vec<(String, u16)>, String),
 }
 
 impl RedisBuilder {
@@ -47,6 +49,7 @@ impl RedisBuilder {
             database: 0,
             username: None,
             password: None,
+            sentinel_password: None,
             connect_timeout: CONNECT_TIMEOUT,
             max_silence: MAX_SILENCE,
         }
@@ -56,7 +59,11 @@ impl RedisBuilder {
         Self { place: Place::Socket(path), ..Self::new(String::new()) }
     }
 
-    /// The port; 6379 unless said otherwise. A Unix socket has none.
+    pub(crate) fn watched(sentinels: Vec<(String, u16)>, master: String) -> Self {
+        Self { place: Place::Watched(sentinels, master), ..Self::new(String::new()) }
+    }
+
+    /// The port; 6379 unless said otherwise. A Unix socket has none, and a sentinel's stands beside its host.
     pub fn port(mut self, port: u16) -> Self {
         if let Place::Host(_, there) = &mut self.place {
             *there = port;
@@ -82,7 +89,13 @@ impl RedisBuilder {
         self
     }
 
-    /// How long connecting may take; 1 s unless said otherwise.
+    /// The password of the sentinels, which need not be that of the servers.
+    pub fn sentinel_password(mut self, password: impl Into<String>) -> Self {
+        self.sentinel_password = Some(password.into());
+        self
+    }
+
+    /// How long connecting may take, or asking a sentinel for the primary; 1 s unless said otherwise.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
@@ -117,17 +130,18 @@ impl RedisBuilder {
                 "connect_timeout and max_silence must be more than 0; leave them out for 1 s",
             ));
         }
-        if matches!(&self.place, Place::Host(host, _) if host.is_empty()) {
+        let nowhere = match &self.place {
+            Place::Host(host, _) => host.is_empty(),
+            Place::Watched(sentinels, _) => {
+                sentinels.is_empty() || sentinels.iter().any(|(host, _)| host.is_empty())
+            }
+            Place::Socket(_) => false,
+        };
+        if nowhere {
             return Err(Error::config("a Redis cache needs a host; write redis://127.0.0.1:6379/0, say"));
         }
-        if self.ca.is_some() && !self.tls {
-            return Err(Error::config(
-                "a file of trusted certificates says nothing without TLS; write rediss://",
-            ));
-        }
         let shown = self.shown();
-        let client = self.client()?;
-        let connector = Connector::new(client, self.connect_timeout, self.max_silence);
+        let connector = Connector::new(self.target()?, self.connect_timeout, self.max_silence);
         Ok(Redis {
             shown: shown.into(),
             connector: Arc::new(connector),
@@ -137,55 +151,31 @@ impl RedisBuilder {
 
     /// Where it is, for people: no user, no password.
     fn shown(&self) -> String {
+        let scheme = if self.tls { "rediss" } else { "redis" };
         match &self.place {
-            Place::Host(host, port) => {
-                let scheme = if self.tls { "rediss" } else { "redis" };
-                format!("{scheme}://{host}:{port}/{}", self.database)
+            Place::Host(host, port) => format!("{scheme}://{host}:{port}/{}", self.database),
+            Place::Watched(sentinels, master) => {
+                let all: Vec<String> =
+                    sentinels.iter().map(|(host, port)| format!("{host}:{port}")).collect();
+                format!("{scheme}+sentinel://{}/{master}/{}", all.join(","), self.database)
             }
             Place::Socket(path) => format!("redis+unix://{}?db={}", path.display(), self.database),
         }
     }
 
-    fn client(&self) -> Result<Client, Error> {
-        let address = match &self.place {
-            Place::Socket(_) if self.tls => {
-                return Err(Error::config("there is no TLS over a Unix socket; leave one of them out"));
+    fn target(&self) -> Result<Target, Error> {
+        let dial = Dial::new(self.tls, self.ca.as_deref())?;
+        let server = settings(self.database, self.username.as_deref(), self.password.as_deref());
+        Ok(match &self.place {
+            Place::Socket(path) => Target::One(dial.local(path, server)?),
+            Place::Host(host, port) => Target::One(dial.client(host, *port, server).map_err(wrong)?),
+            Place::Watched(sentinels, master) => {
+                let who = || settings(0, None, self.sentinel_password.as_deref());
+                let sentinels = sentinels.iter().map(|(host, port)| dial.client(host, *port, who()));
+                let sentinels = sentinels.collect::<Result<_, _>>().map_err(wrong)?;
+                Target::Watched(Watched { sentinels, master: master.clone(), dial, settings: server })
             }
-            Place::Socket(path) => ConnectionAddr::Unix(path.clone()),
-            Place::Host(host, port) if self.tls => {
-                ConnectionAddr::TcpTls { host: host.clone(), port: *port, insecure: false, tls_params: None }
-            }
-            Place::Host(host, port) => ConnectionAddr::Tcp(host.clone(), *port),
-        };
-        if !address.is_supported() {
-            return Err(Error::unsupported(if self.tls {
-                "TLS to Redis is not compiled in; enable the feature \"redis-tls\" of the crate `larder`"
-            } else {
-                "there are no Unix sockets on this system"
-            }));
-        }
-        // RESP3 tells when the server closes a connection, so that no command has to find it out.
-        let mut settings = RedisConnectionInfo::default()
-            .set_db(i64::from(self.database))
-            .set_protocol(ProtocolVersion::RESP3)
-            .set_lib_name("larder", env!("CARGO_PKG_VERSION"));
-        if let Some(name) = &self.username {
-            settings = settings.set_username(name);
-        }
-        if let Some(password) = &self.password {
-            settings = settings.set_password(password);
-        }
-        let wrong = |error: redis::RedisError| {
-            Error::config("the settings of the connection to Redis can't be right").with_source(error)
-        };
-        let info = address.into_connection_info().map_err(wrong)?;
-        let info =
-            info.set_redis_settings(settings).set_tcp_settings(TcpSettings::default().set_nodelay(true));
-        #[cfg(feature = "tls")]
-        if self.tls {
-            return crate::tls::client(info, self.ca.as_deref());
-        }
-        Client::open(info).map_err(wrong)
+        })
     }
 }
 

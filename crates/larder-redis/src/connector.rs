@@ -13,12 +13,13 @@ use std::time::{Duration, Instant};
 
 use larder_core::Error;
 use parking_lot::Mutex;
-use redis::{Client, RedisError};
+use redis::RedisError;
 use tokio::runtime::{Handle, Id};
 use tokio::sync::watch;
 
 use crate::error::{mapped, no_runtime};
 use crate::link::Link;
+use crate::target::Target;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -28,7 +29,7 @@ const RUNTIMES: usize = 64;
 type Outcome = Option<Result<Link, RedisError>>;
 
 pub(crate) struct Connector {
-    client: Client,
+    target: Target,
     connect_timeout: Duration,
     max_silence: Duration,
     lines: Mutex<HashMap<Id, Line>>,
@@ -44,8 +45,8 @@ struct Line {
 }
 
 impl Connector {
-    pub(crate) fn new(client: Client, connect_timeout: Duration, max_silence: Duration) -> Self {
-        Self { client, connect_timeout, max_silence, lines: Mutex::default() }
+    pub(crate) fn new(target: Target, connect_timeout: Duration, max_silence: Duration) -> Self {
+        Self { target, connect_timeout, max_silence, lines: Mutex::default() }
     }
 
     /// The connection of this runtime.
@@ -107,7 +108,7 @@ impl Connector {
     }
 
     async fn attempt(self: Arc<Self>, runtime: Id, done: watch::Sender<Outcome>) {
-        let outcome = Link::open(&self.client, self.connect_timeout).await;
+        let outcome = self.target.open(self.connect_timeout).await;
         {
             let mut lines = self.lines.lock();
             let line = lines.entry(runtime).or_default();
@@ -142,7 +143,7 @@ fn pause(failures: u32) -> Duration {
 
 impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the client: how much it shows is the driver's affair.
+        // Not the target: how much a client shows is the driver's affair.
         f.debug_struct("Connector")
             .field("connect_timeout", &self.connect_timeout)
             .field("max_silence", &self.max_silence)

@@ -13,6 +13,9 @@ pub(crate) fn mapped(error: RedisError) -> Error {
         Driver::Io | Driver::ClusterConnectionNotFound => {
             (ErrorKind::Unavailable, format!("the Redis server can't be reached: {}", error.category()))
         }
+        Driver::MasterNameNotFoundBySentinel => {
+            (ErrorKind::Unavailable, format!("there is no Redis primary now: {}", error.category()))
+        }
         Driver::Server(
             Server::BusyLoading
             | Server::TryAgain

@@ -36,12 +36,16 @@
 //! [`max_silence`](RedisBuilder::max_silence). Nothing is sent twice. How long a caller waits in all is the deadline of
 //! the [`Cache`](larder_core::Cache).
 //!
-//! Not there yet: Cluster and Sentinel, read replicas, more than one connection.
+//! With Sentinel, each connection begins by asking who the primary is. Until a failover is through there is none to be had; a primary that was cut off from
+//! its replicas may serve what the others have invalidated, unless `min-replicas-to-write` says otherwise.
+//!
+//! Not there yet: Cluster (the keys of a page would have to be in one slot), read replicas, more than one connection.
 
 mod backend;
 mod builder;
 mod change;
 mod connector;
+mod dial;
 mod error;
 mod link;
 mod look;
@@ -49,6 +53,7 @@ mod names;
 mod records;
 mod remembered;
 mod scripts;
+mod target;
 #[cfg(feature = "tls")]
 mod tls;
 mod url;
@@ -75,6 +80,15 @@ impl Redis {
     /// Settings of a server at a host.
     pub fn builder(host: impl Into<String>) -> RedisBuilder {
         RedisBuilder::new(host.into())
+    }
+
+    /// Settings of the primary that Sentinel calls `master`, with the sentinels' hosts and ports (26379 mostly).
+    pub fn sentinel<H: Into<String>>(
+        sentinels: impl IntoIterator<Item = (H, u16)>,
+        master: impl Into<String>,
+    ) -> RedisBuilder {
+        let sentinels = sentinels.into_iter().map(|(host, port)| (host.into(), port));
+        RedisBuilder::watched(sentinels.collect(), master.into())
     }
 
     /// Settings of a server at a Unix socket.

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use larder_core::Error;
 use redis::aio::{MultiplexedConnection, SendError};
-use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, PushInfo, PushKind, RedisError};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, PushInfo, PushKind, RedisError, Value,
+};
 
 use crate::error::{is_fatal, mapped};
 use crate::scripts::Script;
@@ -43,9 +45,7 @@ impl Link {
         let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
         let mut ask = redis::cmd("INFO");
         ask.arg("server");
-        let silent = |_| RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
-        let info = tokio::time::timeout(timeout, ask.query_async::<String>(&mut connection));
-        let info = info.await.map_err(silent)?;
+        let info = within(timeout, ask.query_async::<String>(&mut connection)).await;
         let run = match info {
             Ok(info) => run_of(&info),
             Err(error) if error.is_io_error() => return Err(error),
@@ -67,6 +67,15 @@ impl Link {
     /// Whether the next command may use it: neither closed, nor silent for longer than `max_silence` although something was asked.
     pub(crate) fn is_alive(&self, max_silence: Duration) -> bool {
         self.health.is_alive(max_silence)
+    }
+
+    /// Whether it is a primary at the other end. Who may not ask is told so by the first write.
+    pub(crate) async fn is_primary(&self, timeout: Duration) -> Result<bool, RedisError> {
+        match within(timeout, self.asked::<Value>(&redis::cmd("ROLE"))).await {
+            Ok(Value::Array(role)) => Ok(role.first() == Some(&Value::BulkString(b"master".to_vec()))),
+            Err(error) if error.is_io_error() => Err(error),
+            Ok(_) | Err(_) => Ok(true),
+        }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -121,6 +130,17 @@ impl Link {
             _ => self.health.answered(),
         }
         answer
+    }
+}
+
+/// Bounds a step.
+pub(crate) async fn within<T>(
+    timeout: Duration,
+    step: impl Future<Output = Result<T, RedisError>>,
+) -> Result<T, RedisError> {
+    match tokio::time::timeout(timeout, step).await {
+        Ok(done) => done,
+        Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
     }
 }
 

@@ -6,8 +6,12 @@ use larder_core::{CacheUrl, Error};
 
 use crate::{Redis, RedisBuilder};
 
-/// Opens `redis://[user:password@]host[:port][/database]`, `rediss://…` for TLS, and `redis+unix:///path?db=1`, with the options
-/// `connect_timeout`, `max_silence` and, for TLS, `ca_file`. What is special in a URL stands as `%xx` in user, password and path.
+/// Where sentinels listen unless said otherwise.
+const SENTINEL_PORT: u16 = 26379;
+
+/// Opens `redis://[user:password@]host[:port][/database]`, `redis+unix:///path?db=1`,
+/// `redis+sentinel://[user:password@]host[:port],host…/master[/database]`, and the same over TLS as `rediss://…` and `rediss+sentinel://…`, with the options
+/// `connect_timeout`, `max_silence`, `sentinel_password` and, for TLS, `ca_file`. What is special in a URL stands as `%xx` in user, password and path.
 ///
 /// ```
 /// use larder_core::Schemes;
@@ -30,8 +34,7 @@ pub fn open(url: &mut CacheUrl) -> Result<Redis, Error> {
     let authority = url.authority().unwrap_or_default().to_owned();
     let path = url.path().to_owned();
     let (user, place) = authority.rsplit_once('@').map_or((None, authority.as_str()), |(u, p)| (Some(u), p));
-    let socket = scheme == "redis+unix" || scheme == "unix";
-    let (mut builder, database) = if socket {
+    let (mut builder, database) = if scheme == "redis+unix" {
         let path = decode(&path, "path")?;
         if !place.is_empty() || path.trim_matches('/').is_empty() {
             return Err(Error::config(
@@ -39,6 +42,22 @@ pub fn open(url: &mut CacheUrl) -> Result<Redis, Error> {
             ));
         }
         (RedisBuilder::at_socket(PathBuf::from(path)), None)
+    } else if let Some(scheme) = scheme.strip_suffix("+sentinel") {
+        let sentinels =
+            place.split(',').map(|one| host(one).map(|(host, port)| (host, port.unwrap_or(SENTINEL_PORT))));
+        let (master, rest) =
+            path.trim_start_matches('/').split_once('/').unwrap_or((path.trim_start_matches('/'), ""));
+        if master.is_empty() {
+            return Err(Error::config(
+                "a redis+sentinel: cache URL names the primary: redis+sentinel://h1:26379,h2:26379/mymaster/0",
+            ));
+        }
+        let mut builder =
+            RedisBuilder::watched(sentinels.collect::<Result<_, _>>()?, decode(master, "name")?);
+        if let Some(password) = url.take("sentinel_password") {
+            builder = builder.sentinel_password(password);
+        }
+        (builder.tls(scheme == "rediss"), database(rest)?)
     } else {
         let (host, port) = host(place)?;
         let mut builder = RedisBuilder::new(host).tls(scheme == "rediss");
@@ -83,7 +102,7 @@ pub fn open(url: &mut CacheUrl) -> Result<Redis, Error> {
 fn host(place: &str) -> Result<(String, Option<u16>), Error> {
     if place.contains(',') {
         return Err(Error::unsupported(
-            "a redis: cache URL names one server; Cluster and Sentinel are not supported yet",
+            "a redis: cache URL names one server; for Sentinel write redis+sentinel://h1,h2/mymaster/0; Cluster is not supported yet",
         ));
     }
     if let Some(rest) = place.strip_prefix('[') {

@@ -10,9 +10,12 @@ pub fn schemes() -> Schemes {
     #[cfg(feature = "file")]
     let schemes = schemes.register("file", larder_file::open);
     #[cfg(feature = "redis")]
-    let schemes = schemes.register("redis", larder_redis::open).register("redis+unix", larder_redis::open);
+    let schemes = ["redis", "redis+unix", "redis+sentinel"]
+        .into_iter()
+        .fold(schemes, |schemes, scheme| schemes.register(scheme, larder_redis::open));
     #[cfg(feature = "redis-tls")]
-    let schemes = schemes.register("rediss", larder_redis::open);
+    let schemes =
+        schemes.register("rediss", larder_redis::open).register("rediss+sentinel", larder_redis::open);
     #[cfg(feature = "memcached")]
     let schemes = schemes
         .register("memcached", larder_memcached::open)
@@ -23,7 +26,9 @@ pub fn schemes() -> Schemes {
         ("file", "file"),
         ("redis", "redis"),
         ("redis+unix", "redis"),
+        ("redis+sentinel", "redis"),
         ("rediss", "redis-tls"),
+        ("rediss+sentinel", "redis-tls"),
         ("memcached", "memcached"),
         ("memcached+unix", "memcached"),
     ]

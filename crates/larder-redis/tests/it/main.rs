@@ -13,6 +13,7 @@ mod keys;
 mod times;
 
 mod faults;
+mod sentinel;
 mod server;
 mod steps;
 mod store;

@@ -32,9 +32,22 @@ impl Server {
         server
     }
 
+    /// A sentinel with such a configuration.
+    pub(crate) fn sentinel(configuration: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("sentinel.conf"), configuration).unwrap();
+        let more = vec!["--sentinel".to_owned()];
+        let mut server = Self { directory, port: free_port(), process: None, more };
+        server.again();
+        server
+    }
+
     /// Starts it, at the same places.
     pub(crate) fn again(&mut self) {
         let mut command = Command::new("redis-server");
+        if self.directory.path().join("sentinel.conf").exists() {
+            command.arg("sentinel.conf");
+        }
         command
             .current_dir(self.directory.path())
             .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
