@@ -238,7 +238,8 @@ fn primary(settings: &Settings, cache: &Cache, own_id: bool, parts: &Parts, fact
     let mut hosts = parts.headers.get_all(header::HOST).iter().map(HeaderValue::as_bytes);
     let (authority, host) = (authority(parts), hosts.next());
     let alike = authority.is_none() || host.is_none() || authority == host;
-    if !alike || hosts.next().is_some() {
+    // An empty line is not none: a handler can tell the two.
+    if !alike || host == Some(b"") || hosts.next().is_some() {
         for host in parts.headers.get_all(header::HOST) {
             b.mark(b'h').part(host.as_bytes());
         }
