@@ -78,7 +78,7 @@ async fn before_the_head_and_the_older_fill_ends_first() {
             new.answer(page("new"));
             assert_eq!(soon(after).await.unwrap().text(), "new", "{name}, {forget:?}");
             assert_eq!(soon(late).await.unwrap().text(), "new", "{name}, {forget:?}");
-            let hit = ask(&app, get("/")).await;
+            let hit = soon(ask(&app, get("/"))).await;
             assert_eq!((hit.text(), hit.is_hit()), ("new", true), "{name}, {forget:?}");
             assert_eq!(runs.count(), 2, "{name}, {forget:?}");
         }
@@ -105,7 +105,7 @@ async fn before_the_head_and_the_newer_fill_ends_first() {
             old.answer(page("old"));
             assert_eq!(soon(before).await.unwrap().text(), "old", "{name}, {forget:?}");
             settle().await;
-            let hit = ask(&app, get("/")).await;
+            let hit = soon(ask(&app, get("/"))).await;
             assert_eq!(
                 (hit.text(), hit.is_hit()),
                 ("new", true),
@@ -154,7 +154,7 @@ async fn while_the_body_is_coming() {
                     assert!(next_piece(&mut before).await.is_none(), "{name}");
                 }
                 settle().await;
-                let hit = ask(&app, get("/")).await;
+                let hit = soon(ask(&app, get("/"))).await;
                 assert_eq!((hit.text(), hit.is_hit()), ("new", true), "{name}");
             }
         }

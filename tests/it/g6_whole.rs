@@ -1,6 +1,10 @@
 //! G6, whole or nothing: a body that breaks is never stored, and never ends cleanly for anybody who got bytes of it.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+
 use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
@@ -11,7 +15,7 @@ use larder::{Cache, cache_page};
 use larder_tests::{client, http2_client, serve};
 
 use crate::fed::{Feed, at_hand, fed, head, next_piece, piece, saying, settle, slowly, soon, status_of};
-use crate::support::{Runs, ask, get, get_with};
+use crate::support::{Runs, ask, get};
 
 /// The two ways to mount, storing bodies of unknown length.
 fn mounts(app: &Router) -> [(&'static str, Router); 2] {
@@ -140,7 +144,7 @@ async fn a_body_that_fails_at_once_is_an_error_and_is_not_stored() {
 #[tokio::test]
 async fn a_body_that_panics_half_way_hangs_nobody_and_is_not_stored() {
     for at in 0..2 {
-        let gate = std::sync::Arc::new(tokio::sync::Notify::new());
+        let gate = Arc::new(tokio::sync::Notify::new());
         let opened = gate.clone();
         let (app, runs) = slowly(move |n, _| {
             let gate = gate.clone();
@@ -182,6 +186,38 @@ async fn a_body_that_panics_half_way_hangs_nobody_and_is_not_stored() {
         let next = soon(ask(&app, get("/"))).await;
         assert_eq!((next.text(), next.is_hit()), ("whole", false), "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_body_that_panics_in_the_hands_of_one_reader_is_an_error_for_the_others() {
+    let panics = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&panics);
+    let (app, _) = slowly(move |run, _| {
+        let (flag, mut begun) = (Arc::clone(&flag), false);
+        let pieces = futures_util::stream::poll_fn(move |_| {
+            if flag.load(Ordering::SeqCst) {
+                panic!("half-way, and nobody was told");
+            }
+            match std::mem::replace(&mut begun, true) {
+                false => Poll::Ready(Some(Ok::<_, std::io::Error>("half"))),
+                true => Poll::Pending,
+            }
+        });
+        let body = if run == 1 { Body::from_stream(pieces) } else { Body::from("whole") };
+        async move { Response::new(body) }
+    });
+    let (_, app) = mounts(&app)[0].clone();
+    let waits = head(&app, get("/")).await.into_body();
+    let waits = tokio::spawn(waits.collect());
+    let mut asks = head(&app, get("/")).await.into_body();
+    assert_eq!(next_piece(&mut asks).await.unwrap().unwrap(), "half");
+    settle().await;
+    panics.store(true, Ordering::SeqCst);
+    assert!(
+        tokio::spawn(async move { next_piece(&mut asks).await.map(|_| ()) }).await.unwrap_err().is_panic()
+    );
+    assert!(soon(waits).await.unwrap().is_err());
+    assert_eq!(soon(ask(&app, get("/"))).await.text(), "whole");
 }
 
 #[tokio::test]
@@ -266,63 +302,5 @@ async fn over_sockets_a_body_at_hand_of_the_wrong_length_breaks_the_message() {
         }
         let next = soon(client.get(served.url("/")).send()).await.unwrap();
         assert_eq!(next.text().await.unwrap(), "hello", "HTTP/{version}");
-    }
-}
-
-mod at_rest {
-    use super::*;
-    use larder::file::FileCache;
-    use std::path::{Path, PathBuf};
-
-    fn entries(directory: &Path) -> Vec<PathBuf> {
-        let mut found = Vec::new();
-        let mut open = vec![directory.to_owned()];
-        while let Some(directory) = open.pop() {
-            for entry in std::fs::read_dir(directory).unwrap() {
-                let path = entry.unwrap().path();
-                match path.is_dir() {
-                    true => open.push(path),
-                    false if path.extension().is_some_and(|e| e == "larder") => found.push(path),
-                    false => {}
-                }
-            }
-        }
-        found
-    }
-
-    #[tokio::test]
-    async fn stored_bytes_that_were_flipped_or_cut_are_a_miss_and_are_removed() {
-        let directory = std::env::temp_dir().join(format!("larder-g6-{}", std::process::id()));
-        let cache = Cache::new(FileCache::builder(&directory).build().unwrap());
-        let (app, _) = slowly(|n, request| async move {
-            let mut response = Response::new(Body::from(format!("call {n}")));
-            // What comes after a damage is not stored, so that what is left of it can be seen.
-            if request.headers().contains_key("x-no-store") {
-                response.headers_mut().insert("cache-control", "no-store".parse().unwrap());
-            }
-            response
-        });
-        let app = app.layer(cache_page(60).cache(&cache).ignore_cookies());
-        ask(&app, get("/")).await;
-        assert!(ask(&app, get("/")).await.is_hit());
-        let files = entries(&directory);
-        assert_eq!(files.len(), 1, "{files:?}");
-        let whole = std::fs::read(&files[0]).unwrap();
-
-        let flips = (0..whole.len()).step_by(5).map(|at| {
-            let mut bytes = whole.clone();
-            bytes[at] ^= 0x41;
-            bytes
-        });
-        let cuts = (0..whole.len()).step_by(11).map(|at| whole[..at].to_vec());
-        for (at, damaged) in flips.chain(cuts).enumerate() {
-            std::fs::write(&files[0], &damaged).unwrap();
-            let answer = ask(&app, get_with("/", &[("x-no-store", "1")])).await;
-            assert!(!answer.is_hit(), "damage {at}: {answer:?}");
-            assert_eq!(entries(&directory), Vec::<PathBuf>::new(), "damage {at} is removed");
-        }
-        std::fs::write(&files[0], &whole).unwrap();
-        assert!(ask(&app, get("/")).await.is_hit(), "the undamaged bytes are good still");
-        std::fs::remove_dir_all(&directory).unwrap();
     }
 }

@@ -39,6 +39,8 @@ enum State {
     Hit(Arc<StoredResponse>),
     Joined(Arc<Landed>),
     Lead(Box<Lead>),
+    /// Made, and on its way into the store.
+    Landing,
     Alone(Forward, Reason),
 }
 
@@ -63,7 +65,11 @@ impl Ticket {
     }
 
     fn leads(&self) -> bool {
-        matches!(&*self.0.lock(), State::Lead(lead) if lead.leader.is_some())
+        match &*self.0.lock() {
+            State::Lead(lead) => lead.leader.is_some(),
+            State::Landing => true,
+            _ => false,
+        }
     }
 }
 
@@ -138,7 +144,12 @@ impl Engine {
                         None => response,
                     }
                 }
-                State::Lead(lead) => lead.back(response, outside, witness.private()).await,
+                State::Lead(lead) => {
+                    if lead.leader.is_some() {
+                        own.set(State::Landing);
+                    }
+                    lead.back(response, outside, witness.private()).await
+                }
                 state => {
                     let mut response = response;
                     match state {
