@@ -27,7 +27,8 @@
 //! - `clear` removes the entries of its own prefix, of all versions: it looks for them with `SCAN` and never empties a database. Everything else in
 //!   there stays, other programs' keys under the same prefix included, unless they are called as entries are.
 //! - The namespace's record names the incarnation of the server, so entries made before a restart or a failover are misses: a snapshot
-//!   may have brought back what was invalidated since. Bare integers carry no such mark, and are what the server says.
+//!   may have brought back what was invalidated since. It needs a user who may read `INFO server`. Bare integers carry no such mark, and are what the
+//!   server says.
 //! - What can't be read is a miss, and removed; what is not a string is a miss.
 //!
 //! # The connection
