@@ -20,6 +20,8 @@ pub fn schemes() -> Schemes {
     let schemes = schemes
         .register("memcached", larder_memcached::open)
         .register("memcached+unix", larder_memcached::open);
+    #[cfg(feature = "sqlite")]
+    let schemes = schemes.register("sqlite", larder_sql::open);
     // Those that were registered above stay as they are.
     [
         ("memory", "memory"),
@@ -31,12 +33,13 @@ pub fn schemes() -> Schemes {
         ("rediss+sentinel", "redis-tls"),
         ("memcached", "memcached"),
         ("memcached+unix", "memcached"),
+        ("sqlite", "sqlite"),
     ]
     .into_iter()
     .fold(schemes, |schemes, (scheme, feature)| schemes.missing(scheme, feature))
 }
 
-/// Opens a cache: `memory:`, `dummy:`, `file:///dir`, `redis://host/1`, `memcached://a,b`, with `timeout`, `prefix`, `version` and `deadline` as options for all. Nothing is connected yet:
+/// Opens a cache: `memory:`, `dummy:`, `file:///dir`, `redis://host/1`, `memcached://a,b`, `sqlite:///file.db`, with `timeout`, `prefix`, `version` and `deadline` as options for all. Nothing is connected yet:
 /// a server that is down does not stop a start-up.
 ///
 /// # Errors

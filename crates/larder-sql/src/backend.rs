@@ -1,0 +1,135 @@
+//! [`SqlCache`] as a [`Backend`]: what it reads is valid, since entries and the records that they depend on come in one statement.
+
+use larder_core::{
+    Backend, Capabilities, Entry, Error, ErrorKind, Fetched, Fill, Key, Space, Stamp, Tag, UnixMillis, Value,
+    When,
+};
+
+use crate::SqlCache;
+use crate::name;
+use crate::raw::Counts;
+
+impl Backend for SqlCache {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new(self.raw.engine.name()).verifying()
+    }
+
+    async fn get(&self, key: &Key, now: UnixMillis) -> Result<Option<Entry>, Error> {
+        Ok(self.get_many(std::slice::from_ref(key), now).await?.pop().flatten())
+    }
+
+    async fn get_many(&self, keys: &[Key], now: UnixMillis) -> Result<Vec<Option<Entry>>, Error> {
+        let mut found = Vec::with_capacity(keys.len());
+        // Mostly there is one namespace, and so one statement.
+        let same = |a: &Key, b: &Key| name::space_of(a).ok() == name::space_of(b).ok();
+        for keys in keys.chunk_by(same) {
+            let space = name::space_of(&keys[0])?;
+            found.extend(self.fetch(&space, keys, &[], now).await?.entries);
+        }
+        Ok(found)
+    }
+
+    async fn fetch(
+        &self,
+        space: &Space,
+        keys: &[Key],
+        tags: &[Tag],
+        now: UnixMillis,
+    ) -> Result<Fetched, Error> {
+        let mut fetched = self.raw.fetch(space, keys, tags, now).await?;
+        // The tags of what was found, which nobody knew before.
+        let mut late: Vec<Tag> = Vec::new();
+        for entry in &mut fetched.entries {
+            let Some(stamp) = entry.as_ref().map(Entry::stamp) else { continue };
+            if Some(stamp.space) != fetched.space {
+                *entry = None;
+                continue;
+            }
+            let unknown = stamp.tags.iter().map(|(tag, _)| tag).filter(|tag| !tags.contains(tag));
+            late.extend(unknown.cloned());
+        }
+        late.sort_unstable();
+        late.dedup();
+        let late_nonces = match late.is_empty() {
+            true => Vec::new(),
+            false => self.raw.fetch(space, &[], &late, now).await?.tags,
+        };
+        let nonce = |tag: &Tag| match tags.iter().position(|t| t == tag) {
+            Some(at) => fetched.tags[at],
+            None => late.binary_search(tag).ok().and_then(|at| late_nonces[at]),
+        };
+        for entry in &mut fetched.entries {
+            let current = |entry: &Entry| entry.stamp().tags.iter().all(|(tag, n)| nonce(tag) == Some(*n));
+            *entry = entry.take().filter(current);
+        }
+        Ok(fetched)
+    }
+
+    async fn set(&self, key: &Key, entry: Entry, when: When, now: UnixMillis) -> Result<bool, Error> {
+        let stored = self.raw.store(key, entry, when, Counts::Valid, now).await?;
+        self.raw.cull_behind(now).await;
+        Ok(stored)
+    }
+
+    async fn remove(&self, key: &Key, now: UnixMillis) -> Result<bool, Error> {
+        self.raw.delete(key, Counts::Valid, now).await
+    }
+
+    async fn touch(&self, key: &Key, expires: Option<UnixMillis>, now: UnixMillis) -> Result<bool, Error> {
+        self.raw.prolong(key, expires, Counts::Valid, now).await
+    }
+
+    async fn incr(&self, key: &Key, delta: i64, now: UnixMillis) -> Result<Option<i64>, Error> {
+        let add = |there: Option<&Entry>| {
+            let Some(entry) = there else { return Ok(None) };
+            let sum = integer(entry)?.checked_add(delta).ok_or_else(not_an_integer)?;
+            Ok(Some(entry.with_value(Value::Bytes(sum.to_string().into()))))
+        };
+        let counted = self.raw.change(key, Counts::Valid, now, add).await?;
+        counted.as_ref().map(integer).transpose()
+    }
+
+    async fn clear(&self, space: &Space, now: UnixMillis) -> Result<(), Error> {
+        self.raw.clear(space, now).await
+    }
+
+    async fn begin(&self, space: &Space, tags: &[Tag], now: UnixMillis) -> Result<Fill, Error> {
+        self.raw.begin(space, tags, now).await
+    }
+
+    async fn seal(
+        &self,
+        space: &Space,
+        fill: &Fill,
+        late: &[Tag],
+        until: Option<UnixMillis>,
+        now: UnixMillis,
+    ) -> Result<Option<Stamp>, Error> {
+        self.raw.seal(space, fill, late, until, now).await
+    }
+
+    async fn is_current(&self, space: &Space, stamp: &Stamp, now: UnixMillis) -> Result<bool, Error> {
+        self.raw.is_current(space, stamp, now).await
+    }
+
+    async fn invalidate(&self, space: &Space, tags: &[Tag], now: UnixMillis) -> Result<(), Error> {
+        self.raw.invalidate(space, tags, now).await
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        self.raw.ping().await
+    }
+
+    async fn close(&self) -> Result<(), Error> {
+        self.raw.close().await
+    }
+}
+
+fn integer(entry: &Entry) -> Result<i64, Error> {
+    let bytes = entry.value().to_bytes()?;
+    std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()).ok_or_else(not_an_integer)
+}
+
+fn not_an_integer() -> Error {
+    Error::new(ErrorKind::Value, "the stored value is not an integer, or the sum would not fit an i64")
+}

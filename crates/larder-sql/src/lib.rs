@@ -1,0 +1,105 @@
+//! Larder's SQL backend: one table. Django: `DatabaseCache`.
+//!
+//! ```
+//! use larder_core::Cache;
+//! use larder_sql::SqlCache;
+//!
+//! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! # let path = directory.path().join("cache.db");
+//! let cache = Cache::new(SqlCache::sqlite(path).build()?);
+//! cache.set("answer", 42).timeout(60).await?;
+//! assert_eq!(cache.get("answer").await?, Some(42));
+//! # Ok(()) }
+//! ```
+//!
+//! # The table
+//! `larder_cache`, or what `table` says; made by its first use, or by [`SqlCache::create_table`] (Django: `createcachetable`).
+//!
+//! | column | what |
+//! |---|---|
+//! | `name` | `prefix:version:key`, the primary key; names over 512 bytes are `prefix:b3:` and a BLAKE3 hash |
+//! | `value` | what [`larder_core::wire`] writes: a line with expiry and tags, then the bytes |
+//! | `expires` | milliseconds since the epoch; null: never |
+//! | `stored` | when it was written; null for the records of namespace, fence and tags, which are never culled |
+//!
+//! Several caches can share a table, each with its `prefix`; several processes as well.
+//!
+//! # What is promised
+//! - Each operation is made of single statements; there is no transaction that others would wait for. `add`, `incr` and `touch`
+//!   compare what they found with what they replace.
+//! - A read is one statement, also of many keys (up to 1000); for entries with tags one more.
+//! - `clear` makes everything in the namespace invalid at once, then removes its rows, 1000 at a time. Other rows stay.
+//! - Culling is done behind the requests, each time a tenth of `max_entries` was written: first what expired, then the oldest.
+//!
+//! # Databases
+//! | feature | opened by | driver |
+//! |---|---|---|
+//! | `sqlite` | `sqlite:///absolute/file.db` | `rusqlite` 0.39, SQLite built along; WAL, `synchronous=NORMAL` |
+//!
+//! A program can hold one `libsqlite3-sys` only; ours is 0.37. `sqlx` 0.9 with its `sqlite` feature fits beside it, `rusqlite` 0.40
+//! and newer do not.
+#![cfg(feature = "sqlite")]
+
+mod backend;
+mod builder;
+mod cull;
+mod engine;
+mod name;
+mod raw;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod statements;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use larder_core::Error;
+
+pub use builder::{SqlCacheBuilder, open};
+
+use engine::Engine;
+use raw::Raw;
+
+/// The SQL backend. Clones share their connections.
+#[derive(Clone)]
+pub struct SqlCache {
+    raw: Raw,
+}
+
+impl SqlCache {
+    /// Settings of a cache in an SQLite file, which needs not exist; its directory has to.
+    #[cfg(feature = "sqlite")]
+    pub fn sqlite(path: impl Into<PathBuf>) -> SqlCacheBuilder {
+        SqlCacheBuilder::new(builder::Place::Sqlite(path.into()))
+    }
+
+    /// Makes the table, if it is not there: once, as a user who may. Django: `createcachetable`.
+    ///
+    /// # Errors
+    /// [`Unavailable`](larder_core::ErrorKind::Unavailable) if the database can't be reached, [`Backend`](larder_core::ErrorKind::Backend) if this user
+    /// may not create it.
+    ///
+    /// # Cancel safety
+    /// The table is there or it is not; the call may be repeated.
+    pub async fn create_table(&self) -> Result<(), Error> {
+        self.raw.create_table().await
+    }
+}
+
+impl fmt::Debug for SqlCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("SqlCache");
+        match &*self.raw.engine {
+            #[cfg(feature = "sqlite")]
+            Engine::Sqlite(engine) => shown.field("sqlite", &engine.path()),
+        };
+        shown.field("max_entries", &self.raw.culling.max_entries).finish_non_exhaustive()
+    }
+}
+
+/// What a sweep of a namespace is about: the first name, the one behind the last, and the two records that stay.
+fn sweep_range(prefix: &str) -> [String; 4] {
+    // `;` comes right behind `:`.
+    [format!("{prefix}:"), format!("{prefix};"), format!("{prefix}:space:"), format!("{prefix}:fence:")]
+}

@@ -1,0 +1,197 @@
+//! SQLite: one connection that writes, a few that read, on blocking threads.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use larder_core::{Error, ErrorKind};
+use parking_lot::Mutex;
+use rusqlite::types::ToSqlOutput;
+use rusqlite::{Connection, Error as Driver, ErrorCode, ToSql, params, params_from_iter};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use crate::engine::{Answer, Ask, Failure};
+use crate::statements::{Dialect, Statements, fill_up};
+use crate::sweep_range;
+
+/// How many read at the same time.
+const READERS: usize = 4;
+/// How long a statement waits for another process's.
+const BUSY: Duration = Duration::from_secs(2);
+
+#[derive(Debug)]
+pub(crate) struct Sqlite {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    statements: Statements,
+    writer: Lane,
+    readers: Lane,
+}
+
+/// Connections, and how many may be in use. Who waits does so without holding a thread.
+#[derive(Debug)]
+struct Lane {
+    turns: Arc<Semaphore>,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Lane {
+    fn new(connections: usize) -> Self {
+        Self { turns: Arc::new(Semaphore::new(connections)), idle: Mutex::default() }
+    }
+}
+
+impl Sqlite {
+    pub(crate) fn new(path: PathBuf, table: &str) -> Self {
+        let statements = Statements::new(Dialect::Sqlite, table);
+        let inner = Inner { path, statements, writer: Lane::new(1), readers: Lane::new(READERS) };
+        Self { inner: Arc::new(inner) }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    pub(crate) async fn ask(&self, ask: &Ask) -> Result<Answer, Failure> {
+        let reads = matches!(ask, Ask::Read(_) | Ask::Count);
+        let ask = ask.clone();
+        self.run(reads, move |connection, statements| answer(connection, statements, &ask)).await
+    }
+
+    pub(crate) async fn create(&self) -> Result<(), Failure> {
+        let create = |connection: &Connection, statements: &Statements| {
+            statements.create.iter().try_for_each(|statement| connection.execute_batch(statement))
+        };
+        self.run(false, create).await
+    }
+
+    pub(crate) fn close(&self) {
+        self.inner.readers.idle.lock().clear();
+        // The last one to go puts the write-ahead log back into the file.
+        self.inner.writer.idle.lock().clear();
+    }
+
+    /// Runs on a blocking thread, or right here where there is no runtime. What was begun is finished even if nobody waits.
+    async fn run<T: Send + 'static>(
+        &self,
+        reads: bool,
+        work: impl FnOnce(&Connection, &Statements) -> Result<T, Driver> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let inner = Arc::clone(&self.inner);
+        let lane = if reads { &inner.readers } else { &inner.writer };
+        let turn = Arc::clone(&lane.turns).acquire_owned().await;
+        let turn = turn.map_err(|error| cut_off(Box::new(error)))?;
+        let work = move || {
+            let _turn = turn;
+            let lane = if reads { &inner.readers } else { &inner.writer };
+            let idle = lane.idle.lock().pop();
+            let connection = idle.map_or_else(|| connect(&inner.path), Ok);
+            let connection = connection.map_err(|error| failure(error, &inner.path))?;
+            let done = work(&connection, &inner.statements).map_err(|error| failure(error, &inner.path));
+            lane.idle.lock().push(connection);
+            done
+        };
+        let Ok(runtime) = Handle::try_current() else { return work() };
+        runtime.spawn_blocking(work).await.unwrap_or_else(|error| Err(cut_off(Box::new(error))))
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, Driver> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // A power cut may take the last entries, and never the file.
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+fn answer(connection: &Connection, statements: &Statements, ask: &Ask) -> Result<Answer, Driver> {
+    let run = |sql: &str, params: &[&dyn ToSql]| -> Result<Answer, Driver> {
+        connection.prepare_cached(sql)?.execute(params).map(|rows| Answer::Number(rows as u64))
+    };
+    match ask {
+        Ask::Read(names) => {
+            let names = fill_up(names);
+            let mut statement = connection.prepare_cached(&statements.read(names.len()))?;
+            let rows = statement.query_map(params_from_iter(names), |row| {
+                Ok((row.get(0)?, Bytes::from(row.get::<_, Vec<u8>>(1)?)))
+            })?;
+            Ok(Answer::Rows(rows.collect::<Result<_, _>>()?))
+        }
+        Ask::Insert(row) => {
+            run(&statements.insert, params![row.name, Blob(&row.value), row.expires, row.stored])
+        }
+        Ask::Upsert(row) => {
+            run(&statements.upsert, params![row.name, Blob(&row.value), row.expires, row.stored])
+        }
+        Ask::Swap(row, old) => {
+            run(&statements.swap, params![Blob(&row.value), row.expires, row.stored, row.name, Blob(old)])
+        }
+        Ask::Delete(name) => run(&statements.delete, params![name]),
+        Ask::DeleteIf(name, old) => run(&statements.delete_if, params![name, Blob(old)]),
+        Ask::Sweep(prefix) => {
+            let [first, end, space, fence] = sweep_range(prefix);
+            run(&statements.sweep, params![first, end, space, fence])
+        }
+        Ask::Expired(now) => run(&statements.expired, params![now]),
+        Ask::Oldest(most) => run(&statements.oldest, params![most]),
+        Ask::Count => {
+            let count: i64 = connection.prepare_cached(&statements.count)?.query_row([], |row| row.get(0))?;
+            Ok(Answer::Number(u64::try_from(count).unwrap_or(0)))
+        }
+    }
+}
+
+/// Bytes as a blob; a slice alone would be one too, and `Bytes` is none to the driver.
+struct Blob<'a>(&'a Bytes);
+
+impl ToSql for Blob<'_> {
+    fn to_sql(&self) -> Result<ToSqlOutput<'_>, Driver> {
+        Ok(ToSqlOutput::from(&self.0[..]))
+    }
+}
+
+fn failure(error: Driver, path: &Path) -> Failure {
+    let what = error.to_string();
+    if what.starts_with("no such table") {
+        return Failure::NoTable(
+            Error::new(ErrorKind::Backend, "the SQLite file has no cache table").with_source(error),
+        );
+    }
+    let kind = match error.sqlite_error_code() {
+        Some(ErrorCode::CannotOpen) => ErrorKind::Unavailable,
+        Some(ErrorCode::TooBig) => ErrorKind::TooLarge,
+        _ => ErrorKind::Backend,
+    };
+    let text = match error.sqlite_error_code() {
+        Some(ErrorCode::CannotOpen) => format!(
+            "the SQLite file {} can't be opened; its directory has to be there, and writable for this user",
+            path.display()
+        ),
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            format!("the SQLite file {} can't be written by this user", path.display())
+        }
+        Some(ErrorCode::NotADatabase) => format!("{} is not an SQLite file", path.display()),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            format!("another program keeps the SQLite file {} locked", path.display())
+        }
+        _ => "SQLite refused a statement of the cache".to_owned(),
+    };
+    let gives_in =
+        matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseLocked | ErrorCode::SchemaChanged));
+    let error = Error::new(kind, text).with_source(error);
+    if gives_in { Failure::Conflict(error) } else { Failure::Other(error) }
+}
+
+fn cut_off(error: Box<dyn std::error::Error + Send + Sync>) -> Failure {
+    Failure::Other(
+        Error::new(ErrorKind::Unavailable, "the SQLite cache's work was cut off").with_source(error),
+    )
+}

@@ -1,0 +1,96 @@
+//! The SQL backend: core's low-level suite on each database, and what is its own.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+mod culling;
+#[path = "../../../larder-core/tests/low_level/django.rs"]
+mod django;
+#[path = "../../../larder-core/tests/low_level/fills.rs"]
+mod fills;
+#[path = "../../../larder-core/tests/low_level/invalidation.rs"]
+mod invalidation;
+#[path = "../../../larder-core/tests/low_level/keys.rs"]
+mod keys;
+mod sharing;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+#[path = "../../../larder-core/tests/low_level/times.rs"]
+mod times;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use larder_core::{Cache, CacheBuilder, ManualClock};
+use larder_sql::{SqlCache, SqlCacheBuilder};
+use tempfile::TempDir;
+
+/// One table, and the hand of its clock.
+#[derive(Clone)]
+struct Stage {
+    backend: SqlCache,
+    hand: ManualClock,
+    /// Settings of another handle on the same table.
+    again: Arc<dyn Fn() -> SqlCacheBuilder + Send + Sync>,
+    _directory: Option<Arc<TempDir>>,
+}
+
+impl Stage {
+    fn new(again: impl Fn() -> SqlCacheBuilder + Send + Sync + 'static, directory: Option<TempDir>) -> Self {
+        Self {
+            backend: again().build().unwrap(),
+            hand: ManualClock::new(1_700_000_000_000),
+            again: Arc::new(again),
+            _directory: directory.map(Arc::new),
+        }
+    }
+
+    #[cfg(feature = "sqlite")]
+    fn sqlite() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("cache.db");
+        Self::new(move || SqlCache::sqlite(&path), Some(directory))
+    }
+
+    /// Another alias on the same store.
+    fn builder(&self) -> CacheBuilder {
+        self.over(self.backend.clone())
+    }
+
+    fn over(&self, backend: SqlCache) -> CacheBuilder {
+        Cache::builder(backend).clock(self.hand.clock()).deadline(PATIENT)
+    }
+
+    fn cache(&self) -> Cache {
+        self.builder().build().unwrap()
+    }
+
+    /// A cache that shares nothing with others but the table, as in another process.
+    fn other(&self) -> Cache {
+        self.over((self.again)().build().unwrap()).build().unwrap()
+    }
+
+    fn wait(&self, seconds: u64) {
+        self.hand.advance(Duration::from_secs(seconds));
+    }
+}
+
+/// A busy machine must not make a test fail.
+const PATIENT: Duration = Duration::from_secs(60);
+
+/// Runs each test over each database.
+macro_rules! everywhere {
+    ($($test:ident)+) => {
+        #[cfg(feature = "sqlite")]
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() { super::$test(crate::Stage::sqlite()).await; })+
+        }
+    };
+}
+use everywhere;
+
+/// A table of its own for each test.
+fn unique(name: &str) -> String {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    format!("{name}_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
