@@ -273,21 +273,27 @@ impl SharedBody {
         self.shared.wakers.wake_by_ref();
     }
 
-    /// Drives the body to its end; if this is dropped before, the body is given up.
+    /// Drives the body to its end, or until it can't be stored any more: what is left then is for those who still read it. If this is
+    /// dropped before, the body is given up.
     pub(crate) fn finish(self) -> impl Future<Output = ()> + Send {
-        let guard = Abandon(self);
+        let mut guard = Abandon(Some(self));
         async move {
-            guard.0.drive().await;
+            if let Some(body) = &guard.0 {
+                body.drive().await;
+            }
+            drop(guard.0.take());
         }
     }
 }
 
-/// Gives a body up that has not ended when this is dropped.
-struct Abandon(SharedBody);
+/// Gives a body up that is still in it when this is dropped.
+struct Abandon(Option<SharedBody>);
 
 impl Drop for Abandon {
     fn drop(&mut self) {
-        self.0.abandon();
+        if let Some(body) = &self.0 {
+            body.abandon();
+        }
     }
 }
 
@@ -374,7 +380,8 @@ impl State {
             return Err(Reason::Truncated);
         }
         self.end = Some(End::Complete);
-        if self.over {
+        // The last piece may be the one that is too much.
+        if self.over || self.total > self.limit as u64 {
             return Err(Reason::TooLarge);
         }
         let whole = join(self.chunks.iter().cloned().collect());
@@ -485,17 +492,15 @@ impl HttpBody for Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        let (abandoned, orphan) = {
+        let orphan = {
             let mut state = self.shared.state.lock();
             self.shared.wakers.remove(self.slot);
             state.readers[self.slot] = None;
-            let last = state.readers.iter().all(Option::is_none);
-            let unfinished = last && state.end.is_none() && !state.over;
-            (unfinished, if unfinished { state.on_orphan.take() } else { None })
+            if state.readers.iter().any(Option::is_some) || state.end.is_some() || state.over {
+                return;
+            }
+            state.on_orphan.take()
         };
-        if !abandoned {
-            return;
-        }
         let body = SharedBody { shared: Arc::clone(&self.shared) };
         match orphan {
             // While it panics there is nothing left to drive.
@@ -514,6 +519,7 @@ impl fmt::Debug for Reader {
 }
 
 /// A body that begins with what was read already and goes on with the rest.
+#[derive(Default)]
 pub(crate) struct Resumed {
     pub(crate) begun: std::collections::VecDeque<Bytes>,
     pub(crate) trailer: Option<Frame<Bytes>>,
@@ -568,6 +574,51 @@ mod tests {
 
     impl Wake for Nobody {
         fn wake(self: Arc<Self>) {}
+    }
+
+    fn text(frame: Option<Result<Frame<Bytes>, Box<dyn StdError + Send + Sync>>>) -> Option<Bytes> {
+        frame.map(|frame| frame.unwrap().into_data().unwrap())
+    }
+
+    fn polled(reader: &mut Reader) -> Option<Result<Frame<Bytes>, Box<dyn StdError + Send + Sync>>> {
+        match Pin::new(reader).poll_frame(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => panic!("it is all there"),
+        }
+    }
+
+    type Ended = Arc<Mutex<Option<Result<Bytes, Reason>>>>;
+
+    fn of_pieces(pieces: &[&'static str], limit: usize) -> (SharedBody, Ended) {
+        let begun = pieces.iter().map(|piece| Bytes::from_static(piece.as_bytes())).collect();
+        let source = Body::new(Resumed { begun, trailer: None, error: None, rest: None });
+        let ended = Ended::default();
+        let note = Arc::clone(&ended);
+        let on_end = Box::new(move |outcome| *note.lock() = Some(outcome));
+        (SharedBody::new(source, Vec::new(), limit, None, on_end, Box::new(drop)), ended)
+    }
+
+    #[test]
+    fn a_body_whose_last_piece_passes_the_limit_is_not_stored_and_read_to_its_end() {
+        let (shared, ended) = of_pieces(&["12345", "67890x"], 10);
+        let mut reader = shared.reader().unwrap();
+        assert_eq!(text(polled(&mut reader)).unwrap(), "12345");
+        assert_eq!(text(polled(&mut reader)).unwrap(), "67890x");
+        assert!(polled(&mut reader).is_none());
+        assert_eq!(*ended.lock(), Some(Err(Reason::TooLarge)));
+        drop(shared);
+    }
+
+    #[tokio::test]
+    async fn who_reads_what_a_task_drives_goes_on_reading_past_the_limit() {
+        let (shared, ended) = of_pieces(&["12345", "67890", "abc", "def"], 10);
+        let mut reader = shared.reader().unwrap();
+        shared.clone().finish().await;
+        assert_eq!(*ended.lock(), Some(Err(Reason::TooLarge)));
+        for piece in ["12345", "67890", "abc", "def"] {
+            assert_eq!(text(polled(&mut reader)).unwrap(), piece);
+        }
+        assert!(polled(&mut reader).is_none());
     }
 
     #[test]

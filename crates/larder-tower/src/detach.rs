@@ -53,10 +53,11 @@ impl<T: 'static> Future for Detachable<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let Some(work) = &mut self.work else { return Poll::Pending };
+        // Taken out while it is polled: what panicked must not be polled again, whoever caught the panic.
+        let Some(mut work) = self.work.take() else { return Poll::Pending };
         let poll = work.as_mut().poll(cx);
-        if poll.is_ready() {
-            self.work = None;
+        if poll.is_pending() {
+            self.work = Some(work);
         }
         poll
     }
@@ -64,7 +65,7 @@ impl<T: 'static> Future for Detachable<T> {
 
 impl<T: 'static> Drop for Detachable<T> {
     fn drop(&mut self) {
-        // A future that panicked must not be polled again.
+        // While it panics there is nothing to go on with.
         if std::thread::panicking() {
             return;
         }
@@ -81,6 +82,25 @@ impl<T: 'static> Drop for Detachable<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_panicked_is_not_polled_again_though_the_panic_was_caught() {
+        let polls = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let seen = Arc::clone(&polls);
+        let work = std::future::poll_fn(move |_| -> Poll<()> {
+            seen.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            panic!("the handler is broken")
+        });
+        let mut work = Detachable::new(Box::pin(work), Duration::from_secs(60), || true);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            assert!(Pin::new(&mut work).poll(&mut cx).is_pending());
+        }));
+        assert!(caught.is_err());
+        drop(work);
+        tokio::task::yield_now().await;
+        assert_eq!(polls.load(std::sync::atomic::Ordering::SeqCst), 1);
+    }
 
     #[tokio::test]
     async fn no_more_fills_go_on_without_their_clients_than_the_limit() {
