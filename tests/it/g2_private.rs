@@ -301,3 +301,31 @@ fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
     }
     found
 }
+
+#[tokio::test]
+async fn a_user_whom_a_middleware_between_the_pair_names_gets_a_page_of_their_own() {
+    async fn named(
+        mut request: http::Request<axum::body::Body>,
+        next: axum::middleware::Next,
+    ) -> axum::response::Response {
+        // From the client's certificate, say: nothing that came with the request.
+        let user = request.extensions().get::<&'static str>().copied();
+        if let Some(user) = user {
+            request.headers_mut().insert("x-forwarded-user", http::HeaderValue::from_static(user));
+        }
+        next.run(request).await
+    }
+    let (app, _) =
+        origin(|_, parts| format!("for {:?}", parts.headers.get("x-forwarded-user").map(|v| v.to_str())));
+    let app = app
+        .layer(larder::FetchFromCacheLayer::new())
+        .layer(axum::middleware::from_fn(named))
+        .layer(larder::UpdateCacheLayer::new(60).cache(memory()));
+    for _ in 0..2 {
+        for user in [Some("anna"), Some("bert"), None] {
+            let mut request = get("/");
+            user.map(|user| request.extensions_mut().insert(user));
+            assert_eq!(ask(&app, request).await.text(), format!("for {:?}", user.map(Ok::<_, ()>)));
+        }
+    }
+}

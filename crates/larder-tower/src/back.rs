@@ -43,12 +43,13 @@ impl Lead {
     /// Decides about a response, stores it as it streams, and gives what the client gets. `private_elsewhere`: something other than the response
     /// itself says that it is for this visitor alone.
     pub(crate) async fn back(
-        self: Box<Self>,
+        mut self: Box<Self>,
         response: Response<Body>,
         outer: Option<Outer>,
         private_elsewhere: Option<Reason>,
     ) -> Response<Body> {
         let (mut parts, body) = response.into_parts();
+        std::mem::take(&mut self.beside).put_back(&mut parts.extensions);
         let now = self.visit.cache.clock().now();
         let plan = match private_elsewhere {
             Some(reason) => Err(reason),
@@ -253,7 +254,8 @@ impl Lead {
 
         if facts.head {
             let gate = gate(&landed(LandedBody::Whole(Bytes::new())));
-            let length = plan.expected;
+            // An empty body without a word about its length may be what a server left of one whose length nobody knew.
+            let length = plan.expected.filter(|length| *length > 0);
             drop(body);
             pass_gate(&gate, Some(Ok(Bytes::new())), outer).await;
             return client.head(length);
@@ -352,7 +354,8 @@ impl Client<'_> {
         if let Some(length) = length {
             self.parts.headers.entry(header::CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
         }
-        self.finish(Body::empty())
+        let body = respond::bare(&self.parts.headers);
+        self.finish(body)
     }
 
     fn whole(self, bytes: Bytes) -> Response<Body> {

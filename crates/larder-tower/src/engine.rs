@@ -18,6 +18,7 @@ use crate::identity::{Identity, url_tag};
 use crate::landing::{Landed, Landing, Traffic};
 use crate::lookup::{Found, look, look_now};
 use crate::outer::{Enclosed, Outer};
+use crate::parts::{Beside, PageTags};
 use crate::respond;
 use crate::settings::{Level, Settings};
 use crate::which::{Chosen, choose};
@@ -70,6 +71,8 @@ pub(crate) struct Lead {
     pub(crate) leader: Option<Arc<Leader<Landing>>>,
     /// The application's own body had a length, though a middleware since may have hidden it.
     pub(crate) known_length: bool,
+    /// What stood beside the response where the inner end saw it.
+    pub(crate) beside: Beside,
 }
 
 /// What [`Engine::enter`] makes of a request.
@@ -174,9 +177,26 @@ impl Visit {
         }
     }
 
-    /// Under what those meet who make the same variant.
-    fn flight_key(&self, fields: &VaryFields) -> Key {
-        self.identity.variant(fields, &self.headers, false).key().clone()
+    /// Under what those meet who make the same variant by GET, and by this request's method.
+    fn flight_keys(&self, fields: &VaryFields) -> (Key, Key) {
+        let by_get = self.identity.variant(fields, &self.headers, false).key().clone();
+        let own = match self.facts.head {
+            true => self.identity.head_twin().variant(fields, &self.headers, false).key().clone(),
+            false => by_get.clone(),
+        };
+        (by_get, own)
+    }
+
+    /// Whether a page that another request made is the one that this request asks for.
+    fn is_ours(&self, landed: &Landed) -> bool {
+        let variant = |identity: &Identity| {
+            identity.variant(&landed.fields, &self.headers, landed.widened).key().clone()
+        };
+        let own = match landed.meta.flags.head_only {
+            true => variant(&self.identity.head_twin()),
+            false => variant(&self.identity),
+        };
+        own == *landed.variant.key()
     }
 
     /// The front: looks, waits, or leads.
@@ -200,15 +220,12 @@ impl Visit {
                 Err(error) => return self.backend_failed(&error),
             };
             self.began = self.cache.clock().now();
-            let get_flight = self.flight_key(&fields);
-            let own_flight = match self.facts.head {
-                true => self.identity.head_twin().variant(&fields, &self.headers, false).key().clone(),
-                false => get_flight.clone(),
-            };
+            let (get_flight, own_flight) = self.flight_keys(&fields);
             let waits_for_itself = self.enclosed.flights.contains(&own_flight);
-            let passes = traffic.passes(&get_flight, self.began);
+            let passes = traffic.passes(&own_flight, self.began)
+                || (self.facts.head && traffic.passes(&get_flight, self.began));
             if self.facts.solo || passes || waits_for_itself || !self.cache.capabilities().stores {
-                return Front::Lead(Box::new(self.lead(forward, fill, traffic, get_flight, None)));
+                return Front::Lead(Box::new(self.lead(forward, fill, traffic, own_flight, None)));
             }
             let limit = self.engine.settings.max_waiters;
             // A HEAD may wait for a GET; a GET never waits for a HEAD, which has no body to give.
@@ -244,8 +261,7 @@ impl Visit {
             drop(waiter);
             match waited {
                 Outcome::Value(Landing::Page(landed)) => {
-                    let own = self.identity.variant(&landed.fields, &self.headers, landed.widened);
-                    if own.key() == landed.variant.key() {
+                    if self.is_ours(&landed) {
                         return Front::Joined(landed, self);
                     }
                     // The leader's head says what the page varies on, and ours is another variant: meet the others of it.
@@ -254,8 +270,7 @@ impl Visit {
                 }
                 Outcome::Value(Landing::Alone) => {
                     self.began = self.cache.clock().now();
-                    let get_flight = self.flight_key(&fields);
-                    return Front::Lead(Box::new(self.lead(forward, fill, traffic, get_flight, None)));
+                    return Front::Lead(Box::new(self.lead(forward, fill, traffic, own_flight, None)));
                 }
                 // Gone without a word: look again, and compete for the lead.
                 Outcome::Abandoned => match self.look().await {
@@ -276,7 +291,16 @@ impl Visit {
         flight: Key,
         leader: Option<Arc<Leader<Landing>>>,
     ) -> Lead {
-        Lead { visit: self, forward, fill, traffic, flight, leader, known_length: false }
+        Lead {
+            visit: self,
+            forward,
+            fill,
+            traffic,
+            flight,
+            leader,
+            known_length: false,
+            beside: Beside::default(),
+        }
     }
 
     fn backend_failed(self, error: &larder_core::Error) -> Front {
@@ -289,6 +313,13 @@ impl Visit {
         let mut tags = self.engine.settings.tags.clone();
         tags.push(self.identity.url_tag());
         tags
+    }
+
+    /// Hands the tags of this layer on to a layer outside: the page that it makes of this one is to be forgotten with it.
+    pub(crate) fn label(&self, response: &mut Response<Body>) {
+        if self.facts.nested {
+            PageTags(self.known_tags()).add_to(response.extensions_mut());
+        }
     }
 
     /// Takes away from the request what the page must not depend on.

@@ -70,13 +70,22 @@ impl Identity {
     }
 
     /// Adds what the application sees, where a middleware between the pair rewrote URL or headers.
-    pub(crate) fn seen_inside(&mut self, outside: &HeaderMap, uri: &Uri, parts: &Parts) {
+    pub(crate) fn seen_inside(&mut self, settings: &Settings, outside: &HeaderMap, uri: &Uri, parts: &Parts) {
         if *uri != parts.uri {
             let mut b = self.primary.extend();
             b.mark(b'i').part(path_and_query(&parts.uri));
             self.primary = b.build();
         }
         if *outside != parts.headers {
+            // It may have named the user, by a client's certificate say.
+            let counted = counted_cookies(settings, &parts.headers);
+            let inside = credentials(settings, &parts.headers, counted.as_ref().map(|(value, _)| &**value));
+            self.digest = match (self.digest, inside) {
+                (Some(outside), Some(inside)) if outside != inside => {
+                    Some(*blake3::hash(&[outside, inside].concat()).as_bytes())
+                }
+                (outside, inside) => outside.or(inside),
+            };
             self.inner = Some(Box::new(parts.headers.clone()));
         }
     }

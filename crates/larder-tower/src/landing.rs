@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use crate::admit::Facts;
 use crate::body::SharedBody;
 use crate::identity::{Identity, Variant};
+use crate::outer::Added;
 use crate::record::Record;
 use crate::respond;
 
@@ -57,22 +58,28 @@ impl Landed {
         let mut cache_status = CacheStatus::forward(Forward::Miss);
         cache_status.collapsed = Some(true);
         cache_status.append_to(&mut headers);
-        match &self.body {
+        let mut response = match &self.body {
             LandedBody::Whole(bytes) => {
                 let body = if status == StatusCode::NOT_MODIFIED { Bytes::new() } else { bytes.clone() };
-                Some(respond::finish(status, headers, body, facts, false))
+                respond::finish(status, headers, body, facts, self.meta.flags.head_only)
             }
             LandedBody::Coming(shared) => {
-                let body = match facts.head || status == StatusCode::NOT_MODIFIED {
-                    true => Body::empty(),
-                    false => Body::new(shared.reader()?),
+                let body = match status {
+                    StatusCode::NOT_MODIFIED => Body::empty(),
+                    _ if facts.head => respond::bare(&headers),
+                    _ => Body::new(shared.reader()?),
                 };
                 let mut response = Response::new(body);
                 *response.status_mut() = status;
                 *response.headers_mut() = headers;
-                Some(response)
+                response
             }
+        };
+        // As good as a hit: the page was begun by another request, and its tags are not at hand.
+        if facts.nested {
+            response.extensions_mut().insert(Added { inner_hit: true, ..Added::default() });
         }
+        Some(response)
     }
 }
 
@@ -100,7 +107,8 @@ impl std::fmt::Debug for Traffic {
 
 impl Traffic {
     pub(crate) fn passes(&self, key: &Key, now: UnixMillis) -> bool {
-        self.passes.get(key).is_some_and(|until| now < until)
+        // What lies further ahead was noted before the clock was set back.
+        self.passes.get(key).is_some_and(|until| now < until && until - now <= crate::engine::PASS_MILLIS)
     }
 
     pub(crate) fn pass(&self, key: &Key, until: UnixMillis) {

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -22,6 +23,9 @@ use crate::engine::{Engine, Entrance, Front, Lead, Visit, has_body, into_body, s
 use crate::landing::Landing;
 use crate::outer::Outer;
 use crate::respond;
+
+/// How long the pages of a URL that was written to may take to be dropped once the client is gone.
+const PURGE: Duration = Duration::from_secs(60);
 
 type Boxed<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
 
@@ -130,10 +134,14 @@ where
 {
     let mut response = into_body(response.await?);
     let success = response.status().is_success() || response.status().is_redirection();
-    if let Some((cache, tag)) = target.filter(|_| success)
-        && let Err(error) = cache.invalidate([tag]).await
-    {
-        tracing::error!(target: "larder::purge", cache = cache.name(), %error, "the pages of a URL that was written to could not be dropped");
+    if let Some((cache, tag)) = target.filter(|_| success) {
+        let drop_pages = async move {
+            if let Err(error) = cache.invalidate([tag]).await {
+                tracing::error!(target: "larder::purge", cache = cache.name(), %error, "the pages of a URL that was written to could not be dropped");
+            }
+        };
+        // What was written stays written, so a client that goes away now must not keep the old pages alive.
+        Detachable::new(Box::pin(drop_pages), PURGE, || true).await;
     }
     say_bypass(response.headers_mut(), Reason::Method);
     Ok(response)
@@ -154,6 +162,7 @@ where
             None => {
                 visit.prepare(&mut parts.headers, false);
                 let mut response = into_body(service.oneshot(Request::from_parts(parts, body)).await?);
+                visit.label(&mut response);
                 say(response.headers_mut(), Forward::Miss, Some(Reason::TooLarge));
                 Ok(response)
             }
@@ -161,6 +170,7 @@ where
         Front::Alone(visit, forward, reason) => {
             visit.prepare(&mut parts.headers, false);
             let mut response = into_body(service.oneshot(Request::from_parts(parts, body)).await?);
+            visit.label(&mut response);
             say(response.headers_mut(), forward, Some(reason));
             Ok(response)
         }
@@ -174,13 +184,14 @@ where
             let witness = SessionWitness::of(&parts.extensions);
             let fill = async move {
                 let _guard = PanicGuard(lead.leader.clone());
-                let response = match service.oneshot(Request::from_parts(parts, body)).await {
+                let mut response = match service.oneshot(Request::from_parts(parts, body)).await {
                     Ok(response) => into_body(response),
                     Err(error) => {
                         lead.fail();
                         return Err(error);
                     }
                 };
+                lead.visit.label(&mut response);
                 Ok(lead.back(response, outer, witness.private()).await)
             };
             Detachable::new(Box::pin(fill), limit, move || detaches).await

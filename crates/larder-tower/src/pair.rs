@@ -23,6 +23,7 @@ use crate::engine::{Engine, Entrance, Front, Lead, Visit, has_body, into_body, s
 use crate::landing::Landed;
 use crate::outer::{Judge, Outer};
 use crate::page::{PanicGuard, SessionWitness, is_safe, unsafe_method};
+use crate::parts::Beside;
 use crate::respond;
 
 type Boxed<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
@@ -124,7 +125,7 @@ impl Engine {
         let response = inner.call(Request::from_parts(parts, body));
         let (own, detaches) = (ticket.clone(), outside.is_none());
         let work = judged(judge, async move {
-            let response = match response.await {
+            let mut response = match response.await {
                 Ok(response) => into_body(response),
                 Err(error) => {
                     if let State::Lead(lead) = own.take() {
@@ -148,10 +149,10 @@ impl Engine {
                     if lead.leader.is_some() {
                         own.set(State::Landing);
                     }
+                    lead.visit.label(&mut response);
                     lead.back(response, outside, witness.private()).await
                 }
                 state => {
-                    let mut response = response;
                     match state {
                         State::Alone(forward, reason) => say(response.headers_mut(), forward, Some(reason)),
                         // A middleware between answered itself, or made something else of a hit.
@@ -190,7 +191,8 @@ impl Engine {
             return Box::pin(async move { response.await.map(into_body) });
         };
         let headers = mem::take(&mut visit.headers);
-        visit.identity.seen_inside(&headers, &uri, &parts);
+        let Visit { engine, identity, .. } = &mut *visit;
+        identity.seen_inside(engine.settings(), &headers, &uri, &parts);
         visit.headers = headers;
         // Between here and the other end, nothing evaluates conditions: that end does, on the final page.
         let plain = crate::admit::Facts { conditional: false, nested: false, ..visit.facts };
@@ -225,6 +227,7 @@ impl Engine {
                     let response = into_body(service.oneshot(Request::from_parts(parts, body)).await?);
                     if let State::Lead(lead) = &mut *ticket.0.lock() {
                         lead.known_length = response.body().size_hint().exact().is_some();
+                        lead.beside = Beside::of(response.extensions());
                     }
                     Ok(response)
                 }

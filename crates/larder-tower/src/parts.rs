@@ -3,7 +3,10 @@
 use std::convert::Infallible;
 
 use axum::response::{IntoResponse, IntoResponseParts, Response, ResponseParts};
+use http::Extensions;
 use larder_core::{Tag, Timeout};
+
+use crate::outer::Added;
 
 /// Tags for the page that this response becomes. They add up with the layer's own and with those of other `PageTags`.
 ///
@@ -23,16 +26,20 @@ impl PageTags {
     pub fn new<T: Into<Tag>>(tags: impl IntoIterator<Item = T>) -> Self {
         Self(tags.into_iter().map(Into::into).collect())
     }
+
+    pub(crate) fn add_to(self, extensions: &mut Extensions) {
+        match extensions.get_mut::<Self>() {
+            Some(there) => there.0.extend(self.0),
+            None => _ = extensions.insert(self),
+        }
+    }
 }
 
 impl IntoResponseParts for PageTags {
     type Error = Infallible;
 
     fn into_response_parts(self, mut res: ResponseParts) -> Result<ResponseParts, Infallible> {
-        match res.extensions_mut().get_mut::<Self>() {
-            Some(there) => there.0.extend(self.0),
-            None => _ = res.extensions_mut().insert(self),
-        }
+        self.add_to(res.extensions_mut());
         Ok(res)
     }
 }
@@ -58,6 +65,13 @@ impl PageTimeout {
     pub fn new(timeout: impl Into<Timeout>) -> Self {
         Self(timeout.into())
     }
+
+    fn add_to(self, extensions: &mut Extensions) {
+        match extensions.get_mut::<Self>() {
+            Some(there) => there.0 = shorter(there.0, self.0),
+            None => _ = extensions.insert(self),
+        }
+    }
 }
 
 /// The shorter of two timeouts; what has no length is longer than anything.
@@ -73,10 +87,7 @@ impl IntoResponseParts for PageTimeout {
     type Error = Infallible;
 
     fn into_response_parts(self, mut res: ResponseParts) -> Result<ResponseParts, Infallible> {
-        match res.extensions_mut().get_mut::<Self>() {
-            Some(there) => there.0 = shorter(there.0, self.0),
-            None => _ = res.extensions_mut().insert(self),
-        }
+        self.add_to(res.extensions_mut());
         Ok(res)
     }
 }
@@ -84,6 +95,37 @@ impl IntoResponseParts for PageTimeout {
 impl IntoResponse for PageTimeout {
     fn into_response(self) -> Response {
         (self, ()).into_response()
+    }
+}
+
+/// What steers the cache beside a response. The inner end of the pair notes it, since a middleware between may build the response anew.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Beside {
+    tags: Option<PageTags>,
+    timeout: Option<PageTimeout>,
+    added: Option<Added>,
+}
+
+impl Beside {
+    pub(crate) fn of(extensions: &Extensions) -> Self {
+        Self {
+            tags: extensions.get().cloned(),
+            timeout: extensions.get().copied(),
+            added: extensions.get().copied(),
+        }
+    }
+
+    /// Puts back what is missing; tags that were not lost are there twice, which is the same as once.
+    pub(crate) fn put_back(self, extensions: &mut Extensions) {
+        if let Some(tags) = self.tags {
+            tags.add_to(extensions);
+        }
+        if let Some(timeout) = self.timeout {
+            timeout.add_to(extensions);
+        }
+        if let Some(added) = self.added {
+            extensions.get_or_insert_with(|| added);
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use larder_http::{
 };
 
 use crate::admit::Facts;
+use crate::body::Resumed;
 use crate::outer::Added;
 
 /// Answers from a stored page.
@@ -63,6 +64,14 @@ pub(crate) fn conditioned(
     (status, headers.clone())
 }
 
+/// The body of an answer to HEAD. Where no length is said it must not look like one of length zero, which a server would announce.
+pub(crate) fn bare(headers: &HeaderMap) -> Body {
+    match headers.contains_key(header::CONTENT_LENGTH) {
+        true => Body::empty(),
+        false => Body::new(Resumed::default()),
+    }
+}
+
 /// A response with a whole body, or for HEAD with its length only.
 pub(crate) fn finish(
     status: StatusCode,
@@ -75,7 +84,7 @@ pub(crate) fn finish(
         if !head_only && status != StatusCode::NOT_MODIFIED && !headers.contains_key(header::CONTENT_LENGTH) {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         }
-        Body::empty()
+        bare(&headers)
     } else {
         Body::from(body)
     };
