@@ -5,17 +5,19 @@ use std::collections::BTreeSet;
 use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse;
+use axum::routing::get as get_route;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Frame;
 use larder::http_rules::Reason;
-use larder::{CachesLayer, FetchFromCacheLayer, PageTimeout, UpdateCacheLayer, cache_page};
+use larder::{Cache, CachesLayer, FetchFromCacheLayer, PageTags, PageTimeout, UpdateCacheLayer, cache_page};
+use larder_memory::Memory;
 use tower::ServiceBuilder;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_sessions::{MemoryStore, Session, SessionManagerLayer};
 
 use crate::fed::{at_hand, head, piece, saying, slowly, status_of};
 use crate::structured::{Bare, Member, list};
-use crate::support::{Runs, get, get_with, memory, request, saying as always};
+use crate::support::{Runs, ask, get, get_with, memory, request, saying as always};
 
 /// The one member of ours that a response has to have.
 pub(crate) fn ours<B>(response: &Response<B>) -> Member {
@@ -222,11 +224,36 @@ async fn a_page_of_an_inner_layer_is_said_to_be_that() {
 }
 
 #[tokio::test]
+async fn a_page_that_the_store_does_not_take_does_not_say_that_it_is_stored() {
+    let small = Memory::builder().max_bytes(1 << 20).build().unwrap();
+    let large = Router::new().route("/", get_route(|| async { "x".repeat(300 << 10) }));
+    let large = large.layer(cache_page(60).cache(Cache::new(small)));
+    for _ in 0..2 {
+        let said = ask(&large, get("/")).await.field("cache-status");
+        assert_eq!(said, "larder; fwd=uri-miss; detail=too-large");
+    }
+
+    // A store outside the process: the tag is learned late, and was invalidated while the page was made.
+    let place = tempfile::tempdir().unwrap();
+    let cache = larder::open(&format!("file://{}", place.path().display())).unwrap();
+    let forgetful = {
+        let cache = cache.clone();
+        move || async move {
+            cache.invalidate(["late"]).await.unwrap();
+            (PageTags::new(["late"]), "page")
+        }
+    };
+    let app = Router::new().route("/", get_route(forgetful)).layer(cache_page(60).cache(&cache));
+    let said = ask(&app, get("/")).await.field("cache-status");
+    assert_eq!(said, format!("larder; fwd=uri-miss; detail={}", Reason::Invalidated));
+}
+
+#[tokio::test]
 async fn every_word_is_shown_by_a_test_or_is_known_to_stand_on_no_response() {
     // Tests of their own: the method has a word of RFC 9211 itself, the wait stands with G3, the inner layer's hit above.
-    let elsewhere = [Reason::Method, Reason::WaitLimit, Reason::InnerHit];
-    // Known only after the head has left, or nobody's answer: for logs and metrics.
-    let unsaid = [Reason::ClientGone, Reason::Invalidated, Reason::HitForMiss];
+    let elsewhere = [Reason::Method, Reason::WaitLimit, Reason::InnerHit, Reason::Invalidated];
+    // Nobody's answer: for logs and metrics.
+    let unsaid = [Reason::ClientGone, Reason::HitForMiss];
     // For the policy of shared caches, and settings that are to come.
     let to_come = [Reason::NotFinal, Reason::Authorization, Reason::KeyFnRefused, Reason::VariantLimit];
     let mut shown: BTreeSet<Reason> = elsewhere.into_iter().chain(unsaid).chain(to_come).collect();

@@ -189,7 +189,8 @@ impl Lead {
                 respond::conditioned(parts.status, &parts.headers, facts, &self.visit.headers, now);
             if status == StatusCode::NOT_MODIFIED {
                 (parts.status, parts.headers) = (status, with_status(headers, &parts.headers));
-                return Response::from_parts(parts, Body::empty());
+                let body = respond::bare(&parts.headers);
+                return Response::from_parts(parts, body);
             }
         }
         Response::from_parts(parts, body)
@@ -257,8 +258,8 @@ impl Lead {
             // An empty body without a word about its length may be what a server left of one whose length nobody knew.
             let length = plan.expected.filter(|length| *length > 0);
             drop(body);
-            pass_gate(&gate, Some(Ok(Bytes::new())), outer).await;
-            return client.head(length);
+            let stored = pass_gate(&gate, Some(Ok(Bytes::new())), outer).await;
+            return client.told(stored).head(length);
         }
         // Found out at once that it can't be stored: as in `release`.
         let each_for_itself = |reason| {
@@ -273,8 +274,8 @@ impl Lead {
         match drain_now(body, settings.max_body) {
             Drained::Whole(bytes) if plan.expected.is_none_or(|expected| expected == bytes.len() as u64) => {
                 let gate = gate(&landed(LandedBody::Whole(bytes.clone())));
-                pass_gate(&gate, Some(Ok(bytes.clone())), outer).await;
-                client.whole(bytes)
+                let stored = pass_gate(&gate, Some(Ok(bytes.clone())), outer).await;
+                client.told(stored).whole(bytes)
             }
             Drained::Whole(bytes) => {
                 // Shorter or longer than it announced. It must not claim the length that it has: a server that believes it leaves the
@@ -290,7 +291,7 @@ impl Lead {
                 client.unstored(reason, forward, Body::new(rest))
             }
             Drained::Partly(begun, rest) => {
-                // The gate knows the page, the page knows the body, the body tells the gate: tied by a weak end.
+                // The gate knows the page, the page knows the body, the body tells the gate: a circle, cut when the body ends or is given up.
                 let slot: Arc<std::sync::OnceLock<Arc<Gate>>> = Arc::default();
                 let (on_end, on_orphan) = {
                     let slot = Arc::clone(&slot);
@@ -308,33 +309,42 @@ impl Lead {
                 let gate = gate(&landed(LandedBody::Coming(shared)));
                 // Before anybody can read, so before the end can come.
                 let _ = slot.set(Arc::clone(&gate));
-                pass_gate(&gate, None, outer).await;
+                let stored = pass_gate(&gate, None, outer).await;
                 match reader {
-                    Some(reader) => client.streamed(Body::new(reader)),
-                    None => client.streamed(Body::empty()),
+                    Some(reader) => client.told(stored).streamed(Body::new(reader)),
+                    // It broke at once; never a clean end.
+                    None => {
+                        let error = Some(axum::Error::new("the body broke off"));
+                        client.streamed(Body::new(Resumed { error, ..Resumed::default() }))
+                    }
                 }
             }
         }
     }
 }
 
-/// Brings a page before the gate: approved at once, or when the outermost layer says so.
-async fn pass_gate(gate: &Arc<Gate>, body: Option<Result<Bytes, Reason>>, outer: Option<Outer>) {
+/// Brings a page before the gate: approved at once, or when the outermost layer says so. Says why it was not stored, if that is known
+/// already.
+async fn pass_gate(
+    gate: &Arc<Gate>,
+    body: Option<Result<Bytes, Reason>>,
+    outer: Option<Outer>,
+) -> Result<(), Reason> {
     if let Some(body) = body {
         run_soon(gate.ended(body));
     }
     match outer {
-        None => {
-            if let Some(task) = gate.approve() {
-                task.await;
-            }
-        }
+        None => match gate.approve() {
+            Some(task) => task.await,
+            None => Ok(()),
+        },
         Some(outer) => {
             let gate = Arc::clone(gate);
             outer.defer(Box::new(move |verdict| match verdict {
                 Ok(()) => run_soon(gate.approve()),
                 Err(reason) => gate.refuse(reason),
             }));
+            Ok(())
         }
     }
 }
@@ -350,6 +360,15 @@ struct Client<'a> {
 }
 
 impl Client<'_> {
+    /// What came of the store, where that is known before the head leaves.
+    fn told(mut self, stored: Result<(), Reason>) -> Self {
+        if let Err(reason) = stored {
+            (self.status.stored, self.status.ttl) = (false, None);
+            self.status.detail = Some(reason.as_str());
+        }
+        self
+    }
+
     fn head(mut self, length: Option<u64>) -> Response<Body> {
         if let Some(length) = length {
             self.parts.headers.entry(header::CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
@@ -370,7 +389,7 @@ impl Client<'_> {
         let (status, mut headers) =
             respond::conditioned(self.parts.status, &self.parts.headers, self.facts, self.request, self.now);
         let body = if status == StatusCode::NOT_MODIFIED && self.parts.status != status {
-            Body::empty()
+            respond::bare(&headers)
         } else {
             body
         };

@@ -138,12 +138,15 @@ pub(crate) enum Drained {
     Unfit(Reason, Vec<Bytes>, Body, Option<Frame<Bytes>>, Option<axum::Error>),
 }
 
+/// How many pieces are read at once; a body that is always ready must not keep the thread.
+const PIECES: usize = 1024;
+
 /// Reads what can be read without waiting.
 pub(crate) fn drain_now(mut body: Body, limit: usize) -> Drained {
     let mut cx = Context::from_waker(Waker::noop());
     let (mut chunks, mut total) = (Vec::new(), 0usize);
     loop {
-        if total > limit {
+        if total > limit || chunks.len() >= PIECES {
             return Drained::Partly(chunks, body);
         }
         match Pin::new(&mut body).poll_frame(&mut cx) {
@@ -257,6 +260,11 @@ impl SharedBody {
 }
 
 impl SharedBody {
+    /// It will not be stored: once nobody reads it any more, nobody drives it on.
+    pub(crate) fn ends_with_its_readers(&self) {
+        self.shared.state.lock().on_orphan = None;
+    }
+
     /// Gives the body up: it is not stored, and whoever still reads gets an error.
     pub(crate) fn abandon(&self) {
         let on_end = {

@@ -4,17 +4,19 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use larder_core::flight::{Flights, Leader};
-use larder_core::{Cache, Entry, Fill, Key, Tag, UnixMillis, When};
+use larder_core::{Cache, Entry, ErrorKind, Fill, Key, Tag, UnixMillis, When};
 use larder_http::{CacheStatus, Forward, Reason, StoredMeta, StoredResponse, VaryFields};
 use parking_lot::Mutex;
 
 use crate::admit::Facts;
 use crate::body::SharedBody;
+use crate::detach;
 use crate::identity::{Identity, Variant};
 use crate::outer::Added;
 use crate::record::Record;
@@ -65,7 +67,7 @@ impl Landed {
             }
             LandedBody::Coming(shared) => {
                 let body = match status {
-                    StatusCode::NOT_MODIFIED => Body::empty(),
+                    StatusCode::NOT_MODIFIED => respond::bare(&headers),
                     _ if facts.head => respond::bare(&headers),
                     _ => Body::new(shared.reader()?),
                 };
@@ -132,16 +134,21 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Stores the page, or says in the log why not. The flight stays open until then, so that nobody falls between it and the store.
-    async fn run(self, body: Bytes) {
+    /// Stores the page, or says why not. The flight stays open until then, so that nobody falls between it and the store.
+    async fn run(self, body: Bytes) -> Result<(), Reason> {
         let cache = self.cache.clone();
         match self.try_run(body).await {
-            Ok(true) => {}
+            Ok(true) => Ok(()),
             Ok(false) => {
                 tracing::debug!(target: "larder::decision", cache = cache.name(), reason = Reason::Invalidated.as_str(), "a page was not stored");
+                Err(Reason::Invalidated)
             }
             Err(error) => {
                 tracing::warn!(target: "larder::backend", cache = cache.name(), kind = error.kind().as_str(), %error, "a page could not be stored");
+                match error.kind() {
+                    ErrorKind::TooLarge => Err(Reason::TooLarge),
+                    _ => Err(Reason::BackendError),
+                }
             }
         }
     }
@@ -229,7 +236,7 @@ struct Waiting {
     body: Option<Bytes>,
 }
 
-type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Task = Pin<Box<dyn Future<Output = Result<(), Reason>> + Send>>;
 
 impl Gate {
     pub(crate) fn new(store: Store, traffic: Arc<Traffic>, flight: Key) -> Arc<Self> {
@@ -252,6 +259,9 @@ impl Gate {
     /// The head became private, or never came: each for itself.
     pub(crate) fn refuse(&self, reason: Reason) {
         let Some(state) = self.0.lock().take() else { return };
+        if let LandedBody::Coming(body) = &state.store.landed.body {
+            body.ends_with_its_readers();
+        }
         if reason == Reason::BecamePrivate {
             state.traffic.pass(
                 &state.flight,
@@ -293,20 +303,28 @@ impl Gate {
         if !waiting.as_ref().is_some_and(|w| w.approved && w.body.is_some()) {
             return None;
         }
-        let Waiting { store, body, .. } = waiting.take()?;
-        Some(Box::pin(store.run(body?)))
+        let Waiting { store, body, traffic, flight, .. } = waiting.take()?;
+        let (body, clock) = (body?, store.cache.clock().clone());
+        Some(Box::pin(async move {
+            let stored = store.run(body).await;
+            if stored == Err(Reason::TooLarge) {
+                traffic.pass(&flight, clock.now().saturating_add(crate::engine::PASS_MILLIS));
+            }
+            stored
+        }))
     }
 }
+
+/// How long a store beside the request may take in all; each of its steps has the cache's deadline.
+const LONGEST_STORE: Duration = Duration::from_secs(60);
 
 /// Runs a task now if it needs no waiting, else beside the request.
 pub(crate) fn run_soon(task: Option<Task>) {
     let Some(mut task) = task else { return };
     let mut cx = Context::from_waker(Waker::noop());
-    // Without a runtime, a store that has to wait is a store that is not done.
-    let runtime = tokio::runtime::Handle::try_current();
-    if task.as_mut().poll(&mut cx).is_pending()
-        && let Ok(runtime) = runtime
-    {
-        runtime.spawn(task);
+    if task.as_mut().poll(&mut cx).is_pending() {
+        detach::spawn(LONGEST_STORE, async move {
+            let _ = task.await;
+        });
     }
 }

@@ -64,7 +64,7 @@ pub(crate) fn conditioned(
     (status, headers.clone())
 }
 
-/// The body of an answer to HEAD. Where no length is said it must not look like one of length zero, which a server would announce.
+/// The body of an answer to HEAD, and of a 304. Where no length is said it must not look like one of length zero, which a server would announce.
 pub(crate) fn bare(headers: &HeaderMap) -> Body {
     match headers.contains_key(header::CONTENT_LENGTH) {
         true => Body::empty(),
@@ -80,8 +80,10 @@ pub(crate) fn finish(
     facts: Facts,
     head_only: bool,
 ) -> Response<Body> {
-    let body = if facts.head {
-        if !head_only && status != StatusCode::NOT_MODIFIED && !headers.contains_key(header::CONTENT_LENGTH) {
+    let body = if status == StatusCode::NOT_MODIFIED {
+        bare(&headers)
+    } else if facts.head {
+        if !head_only && !headers.contains_key(header::CONTENT_LENGTH) {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         }
         bare(&headers)

@@ -185,6 +185,10 @@ async fn store(
         return Ok(None);
     }
     if cache.put(key, Entry::new(Value::Bytes(bytes), expires, stamp), When::Absent).await? {
+        // Set or deleted between our look and our put: at worst a newer value goes with ours, and is made again.
+        if !leader.is_open() {
+            cache.evict(key).await?;
+        }
         return Ok(None);
     }
     match cache.lookup_one(key).await? {

@@ -134,7 +134,10 @@ impl Cache {
         let expires = timeout.expires(self.inner.clock.now());
         let Some(stamp) = self.seal(&fill, &[], expires).await? else {
             // Invalidated between the two: as if it had been stored and invalidated.
-            return self.evict(key).await.map(|_| true);
+            return match when {
+                When::Absent => Ok(self.lookup_one(key).await?.is_none()),
+                _ => self.evict(key).await.map(|_| true),
+            };
         };
         let entry = Entry::new(value, expires, stamp);
         if self.put(key, entry.clone(), when).await? {
