@@ -1,5 +1,6 @@
 //! Settings, and the URLs.
 
+#[cfg(feature = "sqlite")]
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,12 +14,16 @@ use crate::raw::Raw;
 
 const DEFAULT_TABLE: &str = "larder_cache";
 const DEFAULT_MAX_ENTRIES: u64 = 100_000;
+#[cfg(feature = "postgres")]
+const DEFAULT_MAX_CONNECTIONS: u32 = 10;
 
 /// Where the table is.
 #[derive(Clone)]
 pub(crate) enum Place {
     #[cfg(feature = "sqlite")]
     Sqlite(PathBuf),
+    #[cfg(feature = "postgres")]
+    Postgres(Box<sqlx::postgres::PgConnectOptions>),
 }
 
 /// Settings of a [`SqlCache`].
@@ -28,11 +33,23 @@ pub struct SqlCacheBuilder {
     place: Place,
     table: String,
     max_entries: u64,
+    #[cfg(feature = "postgres")]
+    max_connections: u32,
+    #[cfg(feature = "postgres")]
+    unlogged: bool,
 }
 
 impl SqlCacheBuilder {
     pub(crate) fn new(place: Place) -> Self {
-        Self { place, table: DEFAULT_TABLE.into(), max_entries: DEFAULT_MAX_ENTRIES }
+        Self {
+            place,
+            table: DEFAULT_TABLE.into(),
+            max_entries: DEFAULT_MAX_ENTRIES,
+            #[cfg(feature = "postgres")]
+            max_connections: DEFAULT_MAX_CONNECTIONS,
+            #[cfg(feature = "postgres")]
+            unlogged: true,
+        }
     }
 
     /// What the table is called; `larder_cache` unless said otherwise. Django: `LOCATION`.
@@ -47,12 +64,31 @@ impl SqlCacheBuilder {
         self
     }
 
+    /// How many connections to a database server there may be; 10 unless said otherwise. Nothing to SQLite.
+    #[cfg(feature = "postgres")]
+    pub fn max_connections(mut self, connections: u32) -> Self {
+        self.max_connections = connections;
+        self
+    }
+
+    /// Whether PostgreSQL makes the table `UNLOGGED`, as it does unless said otherwise: a crash of the server empties it, and a write takes
+    /// less. It is also not replicated.
+    #[cfg(feature = "postgres")]
+    pub fn unlogged(mut self, unlogged: bool) -> Self {
+        self.unlogged = unlogged;
+        self
+    }
+
     /// The backend. Nothing is connected.
     ///
     /// # Errors
     /// [`Config`](larder_core::ErrorKind::Config) if the table can't be called so, or the place can't be right.
     pub fn build(self) -> Result<SqlCache, Error> {
         check_table(&self.table)?;
+        #[cfg(feature = "postgres")]
+        if self.max_connections == 0 {
+            return Err(Error::config("0 connections let no request through; leave max_connections out"));
+        }
         let engine = match self.place {
             #[cfg(feature = "sqlite")]
             Place::Sqlite(path) => {
@@ -64,6 +100,13 @@ impl SqlCacheBuilder {
                 }
                 Engine::Sqlite(crate::sqlite::Sqlite::new(path, &self.table))
             }
+            #[cfg(feature = "postgres")]
+            Place::Postgres(options) => Engine::Postgres(Box::new(crate::postgres::Postgres::new(
+                *options,
+                self.max_connections,
+                &self.table,
+                self.unlogged,
+            ))),
         };
         let culling = Arc::new(Culling::new(self.max_entries));
         Ok(SqlCache { raw: Raw { engine: Arc::new(engine), culling } })
@@ -80,7 +123,8 @@ impl std::fmt::Debug for SqlCacheBuilder {
     }
 }
 
-/// Opens `sqlite:///absolute/file.db`, with the options `table` and `max_entries`.
+/// Opens `sqlite:///absolute/file.db` and `postgres://user:password@host:5432/database`, with the options `table` and `max_entries`; for a
+/// server also `max_connections`, `socket` and `sslmode`, for PostgreSQL `unlogged`.
 ///
 /// ```
 /// use larder_core::Schemes;
@@ -98,6 +142,23 @@ pub fn open(url: &mut CacheUrl) -> Result<SqlCache, Error> {
     let mut builder = match url.scheme() {
         #[cfg(feature = "sqlite")]
         "sqlite" => SqlCache::sqlite(file(url)?),
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => {
+            let mut options = crate::postgres::options(&server("postgres", url)?)?;
+            if let Some(socket) = url.take("socket") {
+                options = options.socket(socket);
+            }
+            if let Some(mode) = url.take("sslmode") {
+                let wrong =
+                    |_| Error::config("sslmode is disable, prefer, require, verify-ca or verify-full");
+                options = options.ssl_mode(mode.parse().map_err(wrong)?);
+            }
+            let builder = SqlCacheBuilder::new(Place::Postgres(Box::new(options)));
+            match url.take_bool("unlogged")? {
+                Some(unlogged) => builder.unlogged(unlogged),
+                None => builder,
+            }
+        }
         other => {
             return Err(Error::unsupported(format!("{other}: caches were not compiled into larder-sql")));
         }
@@ -108,7 +169,24 @@ pub fn open(url: &mut CacheUrl) -> Result<SqlCache, Error> {
     if let Some(entries) = url.take_u64("max_entries")? {
         builder = builder.max_entries(entries);
     }
+    #[cfg(feature = "postgres")]
+    if url.scheme() != "sqlite"
+        && let Some(connections) = url.take_u64("max_connections")?
+    {
+        builder = builder.max_connections(u32::try_from(connections).unwrap_or(u32::MAX));
+    }
     builder.build()
+}
+
+/// The URL for a driver, without the options, which are ours.
+#[cfg(feature = "postgres")]
+fn server(scheme: &str, url: &CacheUrl) -> Result<String, Error> {
+    match url.authority() {
+        Some(authority) if url.path().len() > 1 => Ok(format!("{scheme}://{authority}{}", url.path())),
+        _ => Err(Error::config(format!(
+            "a {scheme}: cache URL names a server and a database; write {scheme}://user:password@host/database"
+        ))),
+    }
 }
 
 #[cfg(feature = "sqlite")]

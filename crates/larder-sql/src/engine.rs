@@ -53,7 +53,7 @@ pub(crate) enum Answer {
 pub(crate) enum Failure {
     /// There is no such table yet.
     NoTable(Error),
-    /// Two statements were in each other's way, and this one was to give in.
+    /// Two statements were in each other's way and this one was to give in, or a read can simply be repeated.
     Conflict(Error),
     Other(Error),
 }
@@ -70,6 +70,8 @@ impl From<Failure> for Error {
 pub(crate) enum Engine {
     #[cfg(feature = "sqlite")]
     Sqlite(crate::sqlite::Sqlite),
+    #[cfg(feature = "postgres")]
+    Postgres(Box<crate::postgres::Postgres>),
 }
 
 impl Engine {
@@ -77,6 +79,8 @@ impl Engine {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(_) => "sqlite",
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => "postgres",
         }
     }
 
@@ -84,6 +88,8 @@ impl Engine {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(engine) => engine.ask(ask).await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(engine) => engine.ask(ask).await,
         }
     }
 
@@ -91,6 +97,8 @@ impl Engine {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(engine) => engine.create().await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(engine) => engine.create().await,
         }
     }
 
@@ -98,6 +106,8 @@ impl Engine {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(engine) => engine.close(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(engine) => engine.close().await,
         }
     }
 }

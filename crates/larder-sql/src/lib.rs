@@ -36,22 +36,28 @@
 //! | feature | opened by | driver |
 //! |---|---|---|
 //! | `sqlite` | `sqlite:///absolute/file.db` | `rusqlite` 0.39, SQLite built along; WAL, `synchronous=NORMAL` |
+//! | `postgres` | `postgres://user:password@host/database` | `sqlx` 0.9; an `UNLOGGED` table unless `unlogged=false` |
 //!
 //! A program can hold one `libsqlite3-sys` only; ours is 0.37. `sqlx` 0.9 with its `sqlite` feature fits beside it, `rusqlite` 0.40
 //! and newer do not.
-#![cfg(feature = "sqlite")]
+#![cfg(any(feature = "sqlite", feature = "postgres"))]
 
 mod backend;
 mod builder;
 mod cull;
 mod engine;
 mod name;
+#[cfg(feature = "postgres")]
+mod pooled;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod raw;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod statements;
 
 use std::fmt;
+#[cfg(feature = "sqlite")]
 use std::path::PathBuf;
 
 use larder_core::Error;
@@ -74,6 +80,15 @@ impl SqlCache {
         SqlCacheBuilder::new(builder::Place::Sqlite(path.into()))
     }
 
+    /// Settings of a cache in a PostgreSQL database: `postgres://user:password@host:5432/database`.
+    ///
+    /// # Errors
+    /// [`Config`](larder_core::ErrorKind::Config) if the URL can't be right.
+    #[cfg(feature = "postgres")]
+    pub fn postgres(url: &str) -> Result<SqlCacheBuilder, Error> {
+        Ok(SqlCacheBuilder::new(builder::Place::Postgres(Box::new(postgres::options(url)?))))
+    }
+
     /// Makes the table, if it is not there: once, as a user who may. Django: `createcachetable`.
     ///
     /// # Errors
@@ -93,6 +108,9 @@ impl fmt::Debug for SqlCache {
         match &*self.raw.engine {
             #[cfg(feature = "sqlite")]
             Engine::Sqlite(engine) => shown.field("sqlite", &engine.path()),
+            // What a server's address holds is a password, too.
+            #[cfg(feature = "postgres")]
+            Engine::Postgres(_) => shown.field("database", &"postgres"),
         };
         shown.field("max_entries", &self.raw.culling.max_entries).finish_non_exhaustive()
     }

@@ -7,6 +7,8 @@ use crate::engine::BATCH;
 pub(crate) enum Dialect {
     #[cfg(feature = "sqlite")]
     Sqlite,
+    #[cfg(feature = "postgres")]
+    Postgres { unlogged: bool },
 }
 
 #[derive(Debug)]
@@ -72,14 +74,14 @@ impl Statements {
         }
     }
 
-    /// Reads `count` names. Rounded up, so that there are few different statements to prepare: see [`fill_up`].
+    /// Reads `count` names. Rounded up, so that there are few different statements to prepare: see `fill_up`.
     pub(crate) fn read(&self, count: usize) -> String {
-        let names: Vec<String> = (1..=count).map(|i| self.dialect.parameter(i)).collect();
-        format!("SELECT name, value FROM {} WHERE name IN ({})", self.table, names.join(", "))
+        format!("SELECT name, value FROM {} WHERE name {}", self.table, self.dialect.one_of(count))
     }
 }
 
 /// Repeats the last name until there are a power of two.
+#[cfg(feature = "sqlite")]
 pub(crate) fn fill_up(names: &[String]) -> Vec<&str> {
     let count = names.len().next_power_of_two();
     names
@@ -94,6 +96,20 @@ impl Dialect {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite => format!("?{i}"),
+            #[cfg(feature = "postgres")]
+            Self::Postgres { .. } => format!("${i}"),
+        }
+    }
+
+    fn one_of(self, count: usize) -> String {
+        #[cfg(feature = "sqlite")]
+        let list = || (1..=count).map(|i| self.parameter(i)).collect::<Vec<_>>().join(", ");
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => format!("IN ({})", list()),
+            // One array of any length.
+            #[cfg(feature = "postgres")]
+            Self::Postgres { .. } => format!("= ANY({})", self.parameter(count.min(1))),
         }
     }
 
@@ -101,15 +117,18 @@ impl Dialect {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite => format!("{insert} ON CONFLICT (name) DO NOTHING"),
+            #[cfg(feature = "postgres")]
+            Self::Postgres { .. } => format!("{insert} ON CONFLICT (name) DO NOTHING"),
         }
     }
 
     fn or_replace(self) -> &'static str {
+        const ON_CONFLICT: &str = " ON CONFLICT (name) DO UPDATE SET value = excluded.value, expires = excluded.expires, stored = excluded.stored";
         match self {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite => {
-                " ON CONFLICT (name) DO UPDATE SET value = excluded.value, expires = excluded.expires, stored = excluded.stored"
-            }
+            Self::Sqlite => ON_CONFLICT,
+            #[cfg(feature = "postgres")]
+            Self::Postgres { .. } => ON_CONFLICT,
         }
     }
 
@@ -119,10 +138,16 @@ impl Dialect {
             Self::Sqlite => {
                 format!("DELETE FROM {table} WHERE name IN (SELECT name FROM {table} WHERE {which})")
             }
+            // Locked, so that what is written anew meanwhile is not taken for what it was; and nobody waits for anybody.
+            #[cfg(feature = "postgres")]
+            Self::Postgres { .. } => format!(
+                "DELETE FROM {table} WHERE name IN (SELECT name FROM {table} WHERE {which} FOR UPDATE SKIP LOCKED)"
+            ),
         }
     }
 
     fn create(self, table: &str) -> Vec<String> {
+        #[cfg(any(feature = "sqlite", feature = "postgres"))]
         let index = |column: &str| {
             format!(
                 "CREATE INDEX IF NOT EXISTS {table}_{column} ON {table} ({column}) WHERE {column} IS NOT NULL"
@@ -137,6 +162,18 @@ impl Dialect {
                 index("expires"),
                 index("stored"),
             ],
+            // One statement, so that there is no table without its indexes. EXTERNAL: values are not compressed, which would take
+            // longer than reading them.
+            #[cfg(feature = "postgres")]
+            Self::Postgres { unlogged } => vec![format!(
+                "DO $larder$ BEGIN IF to_regclass('{table}') IS NULL THEN \
+                 CREATE {} TABLE {table} (name text COLLATE \"C\" PRIMARY KEY, value bytea NOT NULL, expires bigint, stored bigint); \
+                 ALTER TABLE {table} ALTER COLUMN value SET STORAGE EXTERNAL; \
+                 {}; {}; END IF; END $larder$",
+                if unlogged { "UNLOGGED" } else { "" },
+                index("expires"),
+                index("stored"),
+            )],
         }
     }
 }
@@ -145,6 +182,7 @@ impl Dialect {
 mod tests {
     use super::*;
 
+    #[cfg(feature = "sqlite")]
     #[test]
     fn names_are_filled_up_to_a_power_of_two_and_none_is_lost() {
         let names: Vec<String> = ["a", "b", "c"].map(str::to_owned).to_vec();

@@ -39,7 +39,7 @@
 //! # Features
 //!
 //! `memory` (default): [`memory:`](larder_memory). `file`: `file:///dir`. `redis`: `redis://host:6379/1` and
-//! `redis+unix:///path`; `redis-tls`: `rediss://` as well. `memcached`: `memcached://a:11211,b:11211` and `memcached+unix:///path`. `sqlite`: `sqlite:///file.db`. `session`: `tower_sessions` sessions are asked whether a page changed
+//! `redis+unix:///path`; `redis-tls`: `rediss://` as well. `memcached`: `memcached://a:11211,b:11211` and `memcached+unix:///path`. `sqlite`: `sqlite:///file.db`. `postgres`: `postgres://host/database`. `session`: `tower_sessions` sessions are asked whether a page changed
 //! them. Features add; none changes what another does.
 
 mod open;
@@ -71,7 +71,7 @@ pub use larder_memcached as memcached;
 pub use larder_memory as memory;
 #[cfg(feature = "redis")]
 pub use larder_redis as redis;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use larder_sql as sql;
 
 /// The README's examples, compiled.

@@ -22,6 +22,8 @@ pub fn schemes() -> Schemes {
         .register("memcached+unix", larder_memcached::open);
     #[cfg(feature = "sqlite")]
     let schemes = schemes.register("sqlite", larder_sql::open);
+    #[cfg(feature = "postgres")]
+    let schemes = schemes.register("postgres", larder_sql::open).register("postgresql", larder_sql::open);
     // Those that were registered above stay as they are.
     [
         ("memory", "memory"),
@@ -34,12 +36,14 @@ pub fn schemes() -> Schemes {
         ("memcached", "memcached"),
         ("memcached+unix", "memcached"),
         ("sqlite", "sqlite"),
+        ("postgres", "postgres"),
+        ("postgresql", "postgres"),
     ]
     .into_iter()
     .fold(schemes, |schemes, (scheme, feature)| schemes.missing(scheme, feature))
 }
 
-/// Opens a cache: `memory:`, `dummy:`, `file:///dir`, `redis://host/1`, `memcached://a,b`, `sqlite:///file.db`, with `timeout`, `prefix`, `version` and `deadline` as options for all. Nothing is connected yet:
+/// Opens a cache: `memory:`, `dummy:`, `file:///dir`, `redis://host/1`, `memcached://a,b`, `sqlite:///file.db`, `postgres://host/database`, with `timeout`, `prefix`, `version` and `deadline` as options for all. Nothing is connected yet:
 /// a server that is down does not stop a start-up.
 ///
 /// # Errors

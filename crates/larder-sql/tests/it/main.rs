@@ -10,6 +10,8 @@ mod fills;
 mod invalidation;
 #[path = "../../../larder-core/tests/low_level/keys.rs"]
 mod keys;
+#[cfg(feature = "postgres")]
+mod servers;
 mod sharing;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -51,6 +53,12 @@ impl Stage {
         Self::new(move || SqlCache::sqlite(&path), Some(directory))
     }
 
+    #[cfg(feature = "postgres")]
+    fn postgres() -> Self {
+        let (url, table) = (larder_tests::env::postgres_url(), unique("larder_test"));
+        Self::new(move || SqlCache::postgres(&url).unwrap().max_connections(4).table(&table), None)
+    }
+
     /// Another alias on the same store.
     fn builder(&self) -> CacheBuilder {
         self.over(self.backend.clone())
@@ -84,6 +92,11 @@ macro_rules! everywhere {
         mod sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() { super::$test(crate::Stage::sqlite()).await; })+
+        }
+        #[cfg(feature = "postgres")]
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() { super::$test(crate::Stage::postgres()).await; })+
         }
     };
 }

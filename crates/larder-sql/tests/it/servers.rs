@@ -1,0 +1,79 @@
+//! What is the database servers' own.
+
+use std::time::{Duration, Instant};
+
+use larder_core::{Cache, ErrorKind, Schemes};
+use tokio::net::TcpListener;
+
+fn schemes() -> Schemes {
+    ["postgres", "postgresql"]
+        .into_iter()
+        .fold(Schemes::new(), |schemes, scheme| schemes.register(scheme, larder_sql::open))
+}
+
+/// A server that is down at the start, then one that accepts and says nothing.
+#[tokio::test]
+async fn a_server_that_is_down_or_silent_costs_the_deadline() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    for scheme in ["postgres"] {
+        for address in [free, silent.local_addr().unwrap()] {
+            let url = format!("{scheme}://user:hunter2@{address}/shop?deadline=100ms");
+            let cache: Cache = schemes().open(&url).unwrap();
+            let began = Instant::now();
+            for _ in 0..3 {
+                let error = cache.get::<u8>("key").await.unwrap_err();
+                assert!(matches!(error.kind(), ErrorKind::Deadline | ErrorKind::Unavailable), "{error:?}");
+                assert!(!format!("{error:?}").contains("hunter2"));
+            }
+            assert_eq!(cache.get_or_set("key", || async { 7 }).await.unwrap(), 7);
+            assert!(began.elapsed() < Duration::from_secs(10), "it waited {:?}", began.elapsed());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_url_says_what_would_be_right_and_never_shows_the_password() {
+    for (url, wanted) in [
+        ("postgres://user:hunter2@host", "/database"),
+        ("postgres:", "/database"),
+        ("postgres://user:hunter2@host:x/shop", "no PostgreSQL URL"),
+        ("postgresql://user:hunter2@host/shop?sslmode=maybe", "verify-full"),
+        ("postgres://user:hunter2@host/shop?max_connections=0", "max_connections"),
+        ("postgres://user:hunter2@host/shop?tabel=x", "did you mean \"table\"?"),
+        ("postgres://user:hunter2@host/shop?unlogged=perhaps", "true or false"),
+    ] {
+        let error = schemes().open(url).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{url}");
+        assert!(error.to_string().contains(wanted), "{url}: {error}");
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
+    let good = schemes().open("postgresql://user:hunter2@host/shop?unlogged=false&sslmode=disable").unwrap();
+    assert!(!format!("{good:?}").contains("hunter2"), "{good:?}");
+}
+
+#[tokio::test]
+async fn a_cache_serves_on_after_it_was_closed() {
+    let stage = crate::Stage::postgres();
+    let cache = stage.cache();
+    cache.set("key", 1).await.unwrap();
+    cache.close().await.unwrap();
+    assert_eq!(cache.get("key").await.unwrap(), Some(1));
+}
+
+#[tokio::test]
+async fn a_user_who_may_not_create_the_table_is_told_so() {
+    let stage = crate::Stage::postgres();
+    let url = larder_tests::env::postgres_url();
+    // A session that may only read.
+    let read_only = format!(
+        "{url}{}options=-c%20default_transaction_read_only=on",
+        if url.contains('?') { '&' } else { '?' }
+    );
+    let backend =
+        larder_sql::SqlCache::postgres(&read_only).unwrap().table(crate::unique("denied")).build().unwrap();
+    let error = backend.create_table().await.unwrap_err();
+    assert!(error.to_string().contains("can't be created"), "{error}");
+    assert!(error.to_string().contains("may not"), "{error}");
+    stage.backend.create_table().await.unwrap();
+}
