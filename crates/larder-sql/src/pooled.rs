@@ -1,4 +1,4 @@
-//! What PostgreSQL and MariaDB share: a pool that comes with the first use, and what the driver's errors mean.
+//! What servers behind sqlx have in common: a pool that comes with the first use, and what the driver's errors mean.
 
 use std::time::Duration;
 
@@ -98,7 +98,7 @@ impl Codes {
     }
 }
 
-/// Runs one statement, on either database; `$key` makes a name what the column takes, `$read` answers [`Ask::Read`].
+/// Runs one statement; `$key` makes a name what the column takes, `$read` answers [`Ask::Read`].
 macro_rules! answer {
     ($pool:expr, $statements:expr, $ask:expr, $key:expr, $read:expr) => {{
         let (pool, statements, key) = ($pool, $statements, $key);
