@@ -267,3 +267,17 @@ fn a_url_that_is_no_httpbin_is_refused() {
     }
     assert_eq!(Httpbin::new("https://httpbin.org/", 2.0).unwrap().base(), "https://httpbin.org");
 }
+
+#[test]
+fn every_backend_that_the_facade_has_can_be_asked_for_by_the_features_that_the_example_prints() {
+    let features = |manifest: &'static str| -> Vec<&'static str> {
+        let section = manifest.split("[features]").nth(1).unwrap().split("\n[").next().unwrap();
+        section.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name).collect()
+    };
+    let facade = features(include_str!("../../crates/larder/Cargo.toml"));
+    let example = features(include_str!("../../examples/delay/Cargo.toml"));
+    // Always compiled in, or no backend.
+    for feature in facade.iter().filter(|name| !["default", "memory", "session"].contains(name)) {
+        assert!(example.contains(feature), "examples/delay/Cargo.toml has no feature {feature}");
+    }
+}

@@ -43,8 +43,9 @@ pub fn schemes() -> Schemes {
     .fold(schemes, |schemes, (scheme, feature)| schemes.missing(scheme, feature))
 }
 
-/// Opens a cache: `memory:`, `dummy:`, `file:///dir`, `redis://host/1`, `memcached://a,b`, `sqlite:///file.db`, `postgres://host/database`, with `timeout`, `prefix`, `version` and `deadline` as options for all. Nothing is connected yet:
-/// a server that is down does not stop a start-up.
+/// Opens a cache: `memory:`, `dummy:`, `file:///dir`, `redis://host/1`, `memcached://a,b`, `sqlite:///file.db`, `postgres://host/database`,
+/// with `timeout`, `prefix`, `version` and `deadline` as options for all. Nothing is connected yet: a server that is down does not stop a
+/// start-up.
 ///
 /// # Errors
 /// [`Config`](larder_core::ErrorKind::Config) for a URL that can't be right; [`Unsupported`](larder_core::ErrorKind::Unsupported) for a backend
