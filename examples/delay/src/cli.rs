@@ -16,7 +16,7 @@ pub struct Args {
     /// The cache to use, as a URL: memory:, dummy:, file:///dir, …
     #[arg(long, value_name = "URL", default_value = "memory:")]
     pub cache: String,
-    /// The httpbin to ask, such as https://httpbin.org [default: a stand-in on loopback]
+    /// The URL of the httpbin to ask, http or (with the feature https) https [default: a stand-in on loopback]
     #[arg(long, value_name = "URL")]
     pub httpbin: Option<String>,
     /// How long httpbin is asked to wait, in seconds.
