@@ -112,7 +112,8 @@ impl Lead {
             return Err(Reason::ZeroTimeout);
         }
         let widened = cc.public;
-        let initial_age_ms = initial_age_ms(&headers, self.visit.began, now);
+        // The application made it now, however long it took; only what came from further away has aged on the way (its Age and Date say so).
+        let initial_age_ms = initial_age_ms(&headers, now, now);
         let timing = Timing {
             request_time: self.visit.began,
             response_time: now,

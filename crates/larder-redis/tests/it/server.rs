@@ -85,6 +85,9 @@ impl Server {
     pub(crate) fn signal(&self, signal: &str) {
         let id = self.process.as_ref().unwrap().id().to_string();
         assert!(Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap().success());
+        if signal == "STOP" {
+            stands_still(&id);
+        }
     }
 
     /// Asks as `redis-cli` does; the answer as it comes, lists one line an item.
@@ -150,5 +153,20 @@ fn answer(from: &mut impl BufRead) -> String {
         }
         ("-", error) => panic!("the server says {error}"),
         (_, rest) => rest.to_owned(),
+    }
+}
+
+/// Until each thread of a stopped process stands still: the signal is on its way when `kill` has returned.
+fn stands_still(id: &str) {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{id}/task")) else { return };
+    for task in tasks {
+        let stat = task.unwrap().path().join("stat");
+        let stopped = || {
+            let text = std::fs::read_to_string(&stat).unwrap_or_default();
+            text.rsplit(')').next().is_none_or(|rest| rest.trim_start().starts_with('T'))
+        };
+        while stat.exists() && !stopped() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
     }
 }
