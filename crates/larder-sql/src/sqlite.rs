@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use larder_core::{Error, ErrorKind};
@@ -105,7 +105,14 @@ impl Sqlite {
 fn connect(path: &Path) -> Result<Connection, Driver> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // Of several who open a new file at once, one turns the log on; the others are told that it is busy without any wait.
+    let began = Instant::now();
+    while let Err(error) = connection.pragma_update(None, "journal_mode", "WAL") {
+        if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) || began.elapsed() > BUSY {
+            return Err(error);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
     // A power cut may take the last entries, and never the file.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.set_prepared_statement_cache_capacity(64);
