@@ -34,12 +34,14 @@ pub struct Capabilities {
     pub verifies: bool,
     /// Whether anything that is stored can be read back at all (the dummy's can't).
     pub stores: bool,
+    /// Whether it can name what it holds: [`Backend::scan`].
+    pub lists: bool,
 }
 
 impl Capabilities {
     /// A backend called `name` that other processes share and that leaves checking stamps to the cache.
     pub const fn new(name: &'static str) -> Self {
-        Self { name, shared: true, verifies: false, stores: true }
+        Self { name, shared: true, verifies: false, stores: true, lists: false }
     }
 
     /// Only this process sees its entries.
@@ -53,6 +55,13 @@ impl Capabilities {
     #[must_use]
     pub const fn verifying(mut self) -> Self {
         self.verifies = true;
+        self
+    }
+
+    /// It can name what it holds.
+    #[must_use]
+    pub const fn listing(mut self) -> Self {
+        self.lists = true;
         self
     }
 
@@ -73,6 +82,16 @@ pub struct Fetched {
     pub space: Option<Nonce>,
     /// One for each tag asked for, in order.
     pub tags: Vec<Option<Nonce>>,
+}
+
+/// A part of what a store holds; see [`Backend::scan`].
+#[derive(Clone, Debug, Default)]
+pub struct Scanned {
+    /// Keys of entries that are not expired. Some may have been invalidated; none comes twice in one walk unless the
+    /// store's own cursor gives it twice.
+    pub keys: Vec<Key>,
+    /// Where to go on; `None` at the end. Only the backend that gave it understands it.
+    pub next: Option<String>,
 }
 
 /// A place to keep entries. Authors write `async fn`s; core erases the type once, and nothing above is generic
@@ -129,6 +148,78 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
             }
             Ok(found)
         }
+    }
+
+    /// Stores several entries, in one step where the store can. Those it refuses (one that is too large, say) are returned by their
+    /// place with the reason; the others are stored.
+    ///
+    /// # Errors
+    /// If the store can't be reached: some may be stored.
+    fn set_many(
+        &self,
+        entries: Vec<(Key, Entry)>,
+        now: UnixMillis,
+    ) -> impl Future<Output = Result<Vec<(usize, Error)>, Error>> + Send {
+        async move {
+            let mut refused = Vec::new();
+            for (place, (key, entry)) in entries.into_iter().enumerate() {
+                match self.set(&key, entry, When::Always, now).await {
+                    Ok(_) => {}
+                    Err(error) if error.kind().is_outage() => return Err(error),
+                    Err(error) => refused.push((place, error)),
+                }
+            }
+            Ok(refused)
+        }
+    }
+
+    /// Removes several entries, in one step where the store can; how many there were.
+    fn remove_many(
+        &self,
+        keys: &[Key],
+        now: UnixMillis,
+    ) -> impl Future<Output = Result<usize, Error>> + Send {
+        async move {
+            let mut removed = 0;
+            for key in keys {
+                removed += usize::from(self.remove(key, now).await?);
+            }
+            Ok(removed)
+        }
+    }
+
+    /// Replaces the entry under `key` by `with`, or removes it for `None`, if its value is `expected`; true if it did. In one step:
+    /// what locks and leases stand on.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) if the backend can't do it atomically.
+    fn compare_and_set(
+        &self,
+        _key: &Key,
+        _expected: &[u8],
+        _with: Option<Entry>,
+        _now: UnixMillis,
+    ) -> impl Future<Output = Result<bool, Error>> + Send {
+        let name = self.capabilities().name;
+        async move { Err(Error::unsupported(format!("the {name} backend can't compare and set atomically"))) }
+    }
+
+    /// A part of the keys whose [`name`](Key::name) begins with `front`, which is within the namespace: about `limit` of them,
+    /// going on at `after`. What stands there during the whole walk is given; what comes or goes meanwhile may be. Never blocks the
+    /// store for others.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) if the backend can't list.
+    fn scan(
+        &self,
+        _space: &Space,
+        _front: &str,
+        _after: Option<&str>,
+        _limit: usize,
+        _now: UnixMillis,
+    ) -> impl Future<Output = Result<Scanned, Error>> + Send {
+        let name = self.capabilities().name;
+        async move { Err(Error::unsupported(format!("the {name} backend can't list its keys"))) }
     }
 
     /// Several entries, and what is needed to check them, in one step.

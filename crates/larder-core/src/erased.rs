@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::backend::{Backend, Capabilities, Fetched, When};
+use crate::backend::{Backend, Capabilities, Fetched, Scanned, When};
 use crate::clock::UnixMillis;
 use crate::entry::Entry;
 use crate::error::Error;
@@ -41,6 +41,23 @@ trait Erased: fmt::Debug + Send + Sync {
     fn remove<'a>(&'a self, key: &'a Key, now: UnixMillis) -> Boxed<'a, bool>;
     fn clear<'a>(&'a self, space: &'a Space, now: UnixMillis) -> Boxed<'a, ()>;
     fn get_many<'a>(&'a self, keys: &'a [Key], now: UnixMillis) -> Boxed<'a, Vec<Option<Entry>>>;
+    fn set_many<'a>(&'a self, entries: Vec<(Key, Entry)>, now: UnixMillis) -> Boxed<'a, Vec<(usize, Error)>>;
+    fn remove_many<'a>(&'a self, keys: &'a [Key], now: UnixMillis) -> Boxed<'a, usize>;
+    fn compare_and_set<'a>(
+        &'a self,
+        key: &'a Key,
+        expected: &'a [u8],
+        with: Option<Entry>,
+        now: UnixMillis,
+    ) -> Boxed<'a, bool>;
+    fn scan<'a>(
+        &'a self,
+        space: &'a Space,
+        front: &'a str,
+        after: Option<&'a str>,
+        limit: usize,
+        now: UnixMillis,
+    ) -> Boxed<'a, Scanned>;
     fn fetch<'a>(
         &'a self,
         space: &'a Space,
@@ -89,6 +106,31 @@ impl<B: Backend> Erased for B {
     }
     fn get_many<'a>(&'a self, keys: &'a [Key], now: UnixMillis) -> Boxed<'a, Vec<Option<Entry>>> {
         Box::pin(Backend::get_many(self, keys, now))
+    }
+    fn set_many<'a>(&'a self, entries: Vec<(Key, Entry)>, now: UnixMillis) -> Boxed<'a, Vec<(usize, Error)>> {
+        Box::pin(Backend::set_many(self, entries, now))
+    }
+    fn remove_many<'a>(&'a self, keys: &'a [Key], now: UnixMillis) -> Boxed<'a, usize> {
+        Box::pin(Backend::remove_many(self, keys, now))
+    }
+    fn compare_and_set<'a>(
+        &'a self,
+        key: &'a Key,
+        expected: &'a [u8],
+        with: Option<Entry>,
+        now: UnixMillis,
+    ) -> Boxed<'a, bool> {
+        Box::pin(Backend::compare_and_set(self, key, expected, with, now))
+    }
+    fn scan<'a>(
+        &'a self,
+        space: &'a Space,
+        front: &'a str,
+        after: Option<&'a str>,
+        limit: usize,
+        now: UnixMillis,
+    ) -> Boxed<'a, Scanned> {
+        Box::pin(Backend::scan(self, space, front, after, limit, now))
     }
     fn fetch<'a>(
         &'a self,
@@ -156,6 +198,35 @@ impl Backend for DynBackend {
     }
     async fn get_many(&self, keys: &[Key], now: UnixMillis) -> Result<Vec<Option<Entry>>, Error> {
         self.0.get_many(keys, now).await
+    }
+    async fn set_many(
+        &self,
+        entries: Vec<(Key, Entry)>,
+        now: UnixMillis,
+    ) -> Result<Vec<(usize, Error)>, Error> {
+        self.0.set_many(entries, now).await
+    }
+    async fn remove_many(&self, keys: &[Key], now: UnixMillis) -> Result<usize, Error> {
+        self.0.remove_many(keys, now).await
+    }
+    async fn compare_and_set(
+        &self,
+        key: &Key,
+        expected: &[u8],
+        with: Option<Entry>,
+        now: UnixMillis,
+    ) -> Result<bool, Error> {
+        self.0.compare_and_set(key, expected, with, now).await
+    }
+    async fn scan(
+        &self,
+        space: &Space,
+        front: &str,
+        after: Option<&str>,
+        limit: usize,
+        now: UnixMillis,
+    ) -> Result<Scanned, Error> {
+        self.0.scan(space, front, after, limit, now).await
     }
     async fn fetch(
         &self,

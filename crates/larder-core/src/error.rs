@@ -47,6 +47,11 @@ impl ErrorKind {
             Self::Backend => "backend",
         }
     }
+
+    /// Whether the store could not be asked at all, or did not answer in time.
+    pub const fn is_outage(self) -> bool {
+        matches!(self, Self::Unavailable | Self::Deadline)
+    }
 }
 
 /// An error of a cache or one of its backends. One word wide; keys and values never stand in its text.

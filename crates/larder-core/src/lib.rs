@@ -32,7 +32,7 @@ mod timeout;
 mod url;
 pub mod wire;
 
-pub use backend::{Backend, Capabilities, Fetched, When};
+pub use backend::{Backend, Capabilities, Fetched, Scanned, When};
 pub use cache::{Add, Cache, CacheBuilder, Get, GetOrSet, Has, Incr, Remove, Set, Touch, TryGetOrSet};
 pub use caches::Caches;
 pub use clock::{Clock, ManualClock, UnixMillis};
