@@ -64,6 +64,21 @@ impl Caches {
         self.map.iter().map(|(alias, cache)| (alias.as_str(), cache))
     }
 
+    /// Closes all of them; see [`Cache::close`]. They may be used again. Django does this after each request.
+    ///
+    /// # Errors
+    /// The first that one of them gives, after all were asked.
+    ///
+    /// # Cancel safety
+    /// Those that were not reached stay open; the call may be repeated.
+    pub async fn close(&self) -> Result<(), Error> {
+        let mut outcome = Ok(());
+        for cache in self.map.values() {
+            outcome = outcome.and(cache.close().await);
+        }
+        outcome
+    }
+
     /// Makes these the caches of the whole process, for layers that were given none; gives back what was installed before.
     pub fn install(self) -> Option<Self> {
         INSTALLED.write().replace(self)
@@ -89,5 +104,51 @@ impl From<Cache> for Caches {
 impl From<&Cache> for Caches {
     fn from(default: &Cache) -> Self {
         Self::new(default.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::backend::{Backend, Capabilities, When};
+    use crate::{Entry, Key, Space, UnixMillis};
+
+    /// Counts how often it is closed, and refuses.
+    #[derive(Clone, Debug, Default)]
+    struct Stubborn(Arc<AtomicUsize>);
+
+    impl Backend for Stubborn {
+        fn capabilities(&self) -> Capabilities {
+            Capabilities::new("stubborn")
+        }
+        async fn get(&self, _: &Key, _: UnixMillis) -> Result<Option<Entry>, Error> {
+            Ok(None)
+        }
+        async fn set(&self, _: &Key, _: Entry, _: When, _: UnixMillis) -> Result<bool, Error> {
+            Ok(true)
+        }
+        async fn remove(&self, _: &Key, _: UnixMillis) -> Result<bool, Error> {
+            Ok(false)
+        }
+        async fn clear(&self, _: &Space, _: UnixMillis) -> Result<(), Error> {
+            Ok(())
+        }
+        async fn touch(&self, _: &Key, _: Option<UnixMillis>, _: UnixMillis) -> Result<bool, Error> {
+            Ok(false)
+        }
+        async fn close(&self) -> Result<(), Error> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Err(Error::new(ErrorKind::Backend, "it stays"))
+        }
+    }
+
+    #[tokio::test]
+    async fn closing_reaches_every_cache_though_one_fails() {
+        let one = Stubborn::default();
+        let caches = Caches::new(Cache::new(one.clone())).with("other", Cache::new(one.clone()));
+        let error = caches.close().await.unwrap_err();
+        assert_eq!((error.to_string().as_str(), one.0.load(Ordering::SeqCst)), ("it stays", 2));
     }
 }

@@ -46,4 +46,4 @@ pub use protocol::renew_space;
 pub use schemes::Schemes;
 pub use tag::{Fill, Nonce, Stamp, Tag};
 pub use timeout::Timeout;
-pub use url::CacheUrl;
+pub use url::{CacheUrl, suggest};

@@ -39,7 +39,7 @@ impl Schemes {
         Self::default().register("dummy", |_| Ok(Dummy))
     }
 
-    /// Adds a scheme. The constructor takes its own options from the URL; `timeout`, `prefix`, `version` and `deadline` are taken for all.
+    /// Adds a scheme. The constructor takes its own options from the URL; `timeout`, `prefix` (or `key_prefix`), `version` and `deadline` are taken for all.
     /// It checks everything that needs no I/O, connects to nothing and starts no task.
     #[must_use]
     pub fn register<B: Backend>(
@@ -80,9 +80,17 @@ impl Schemes {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn builder(&self, url: &str) -> Result<CacheBuilder, Error> {
-        let mut url = CacheUrl::parse(url)?;
+        self.builder_of(&mut CacheUrl::parse(url)?)
+    }
+
+    /// The same from a URL that was parsed, and that options from elsewhere were [added](CacheUrl::set) to. After an error, it says which
+    /// option is to [blame](CacheUrl::blamed).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn builder_of(&self, url: &mut CacheUrl) -> Result<CacheBuilder, Error> {
         let Some(open) = self.constructors.get(url.scheme()) else { return Err(self.unknown(url.scheme())) };
-        let backend = open(&mut url)?;
+        let backend = open(url)?;
         let mut builder = CacheBuilder::new(backend);
         match url.take("timeout").as_deref() {
             None => {}
@@ -90,15 +98,22 @@ impl Schemes {
             Some(text) => match crate::url::duration(text) {
                 Some(timeout) => builder = builder.timeout(timeout),
                 None => {
-                    return Err(Error::config(format!(
-                        "timeout={text} in a {}: cache URL: it must be a number of seconds, a duration such as 10m, or none",
-                        url.scheme()
-                    )));
+                    return Err(url.wrong(
+                        "timeout",
+                        text,
+                        "a number of seconds, a duration such as 10m, or none",
+                    ));
                 }
             },
         }
-        if let Some(prefix) = url.take("prefix") {
-            builder = builder.key_prefix(prefix);
+        match (url.take("prefix"), url.take("key_prefix")) {
+            (Some(_), Some(_)) => {
+                return Err(Error::config(
+                    "prefix and key_prefix are two names of one option; leave one out",
+                ));
+            }
+            (Some(prefix), None) | (None, Some(prefix)) => builder = builder.key_prefix(prefix),
+            (None, None) => {}
         }
         if let Some(version) = url.take_u64("version")? {
             builder = builder.version(version);
@@ -106,7 +121,7 @@ impl Schemes {
         if let Some(deadline) = url.take_duration("deadline")? {
             builder = builder.deadline(deadline);
         }
-        url.finish()?;
+        url.all_taken()?;
         Ok(builder)
     }
 
@@ -139,6 +154,8 @@ mod tests {
     fn what_all_urls_share_is_taken_from_each() {
         let cache = Schemes::new().open("dummy:?timeout=10m&version=3&prefix=shop&deadline=50ms").unwrap();
         assert_eq!((cache.default_timeout(), cache.version()), (Timeout::from(600), 3));
+        let cache = Schemes::new().open("dummy:?key_prefix=shop").unwrap();
+        assert_eq!(cache.space().prefix(), "shop");
         let cache = Schemes::new().open("dummy:?timeout=none").unwrap();
         assert_eq!(cache.default_timeout(), Timeout::FOREVER);
     }
@@ -162,6 +179,7 @@ mod tests {
             "dummy:?deadline=0",
             "dummy:?prefix=a:b",
             "dummy:?x=1",
+            "dummy:?prefix=a&key_prefix=a",
         ] {
             let e = Schemes::new().missing("redis", "redis").open(url).unwrap_err();
             assert_eq!(e.kind(), ErrorKind::Config, "{url}: {e}");

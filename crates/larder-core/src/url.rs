@@ -1,9 +1,18 @@
 //! Cache URLs: `scheme://where?option=value`.
 
+mod nearest;
+mod shown;
+mod text;
+
 use std::fmt;
 use std::time::Duration;
 
 use crate::error::Error;
+
+pub use nearest::suggest;
+use shown::{checked, redact};
+pub(crate) use text::duration;
+use text::{decode, encode, with_unit};
 
 /// A parsed cache URL whose options are taken one by one; what nobody took is an error that names the nearest option that
 /// exists.
@@ -15,6 +24,7 @@ pub struct CacheUrl {
     rest: String,
     options: Vec<(String, String)>,
     known: Vec<&'static str>,
+    blamed: Option<String>,
 }
 
 impl CacheUrl {
@@ -25,6 +35,7 @@ impl CacheUrl {
     /// wrong.
     pub fn parse(url: &str) -> Result<Self, Error> {
         let shown = redact(url);
+        checked(url)?;
         let Some((scheme, rest)) = url.split_once(':') else {
             return Err(Error::config(format!(
                 "{shown:?} is not a cache URL: it has no scheme; write memory: or redis://127.0.0.1:6379/0, say"
@@ -32,13 +43,16 @@ impl CacheUrl {
         };
         let ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
         if scheme.is_empty() || !scheme.chars().all(ok) {
-            return Err(Error::config(format!("{shown:?} is not a cache URL: {scheme:?} can't be a scheme")));
+            return Err(Error::config(format!(
+                "{shown:?} is not a cache URL: before the first ':' stands its scheme, such as memory or redis"
+            )));
         }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let mut options: Vec<(String, String)> = Vec::new();
         for pair in query.split('&').filter(|p| !p.is_empty()) {
             let Some((name, value)) = pair.split_once('=') else {
-                return Err(Error::config(format!("the option {pair:?} of {shown:?} has no value")));
+                let hint = "write name=value, and a & in a value as %26";
+                return Err(Error::config(format!("an option of {shown:?} has no value; {hint}")));
             };
             let (name, value) = (decode(name, &shown)?, decode(value, &shown)?);
             if options.iter().any(|(n, _)| *n == name) {
@@ -46,7 +60,66 @@ impl CacheUrl {
             }
             options.push((name, value));
         }
-        Ok(Self { scheme: scheme.to_ascii_lowercase(), rest: rest.into(), options, known: Vec::new() })
+        Ok(Self {
+            scheme: scheme.to_ascii_lowercase(),
+            rest: rest.into(),
+            options,
+            known: Vec::new(),
+            blamed: None,
+        })
+    }
+
+    /// Adds an option, as if it stood in the URL. It is not decoded.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) if it stands there already.
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) -> Result<(), Error> {
+        let name = name.into();
+        if self.options.iter().any(|(n, _)| *n == name) {
+            let scheme = &self.scheme;
+            return Err(Error::config(format!(
+                "{name:?} stands twice: in a {scheme}: cache URL and beside it; leave one out"
+            )));
+        }
+        self.options.push((name, value.into()));
+        Ok(())
+    }
+
+    /// Adds the password, as if it stood in the URL, with whatever it needs as escapes.
+    ///
+    /// ```
+    /// let mut url = larder_core::CacheUrl::parse("redis://shop@10.0.0.1/1")?;
+    /// url.set_password("p@ss/word")?;
+    /// assert_eq!(url.authority(), Some("shop:p%40ss%2Fword@10.0.0.1"));
+    /// # Ok::<(), larder_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) if there is a password already, or no server that could want one.
+    pub fn set_password(&mut self, password: &str) -> Result<(), Error> {
+        let scheme = &self.scheme;
+        let served = |place: &str| !place.is_empty() || scheme.ends_with("+unix");
+        let Some((user, place, path)) = self.rest.strip_prefix("//").and_then(|rest| {
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let (user, place) = authority.rsplit_once('@').unwrap_or(("", authority));
+            served(place).then_some((user, place, path))
+        }) else {
+            return Err(Error::config(format!(
+                "a {scheme}: cache URL names no server, so there is nothing to give a password to"
+            )));
+        };
+        if user.contains(':') {
+            return Err(Error::config(format!(
+                "the password of a {scheme}: cache stands twice: in its URL and beside it; leave one out"
+            )));
+        }
+        self.rest = format!("//{user}:{}@{place}{path}", encode(password));
+        Ok(())
+    }
+
+    /// Which option the last error was about, if it was about one: for those who know in which line of a file it stands.
+    pub fn blamed(&self) -> Option<&str> {
+        self.blamed.as_deref()
     }
 
     /// The scheme, in lower case.
@@ -81,8 +154,10 @@ impl CacheUrl {
     /// [`Config`](crate::ErrorKind::Config) if it is something else.
     pub fn take_u64(&mut self, name: &'static str) -> Result<Option<u64>, Error> {
         let Some(text) = self.take(name) else { return Ok(None) };
-        let number = text.parse().map_err(|_| self.wrong(name, &text, "a whole number, 0 or more"))?;
-        Ok(Some(number))
+        match text.parse() {
+            Ok(number) => Ok(Some(number)),
+            Err(_) => Err(self.wrong(name, &text, "a whole number, 0 or more")),
+        }
     }
 
     /// Takes a number of bytes: `1048576`, `64KiB`, `256MiB`, `2GiB`, `500MB`.
@@ -109,7 +184,7 @@ impl CacheUrl {
         }
     }
 
-    /// Takes a duration: `100ms`, `5s`, `10m`, `2h`, `1d`; a bare number counts seconds.
+    /// Takes a duration: `100ms`, `5s`, `10m`, `2h`, `1d`; a bare number counts seconds. Decimals will do: `0.1`, `1.5h`.
     ///
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) if it is something else.
@@ -139,20 +214,20 @@ impl CacheUrl {
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config), with the nearest option that exists.
     pub fn finish(mut self) -> Result<(), Error> {
-        self.known.sort_unstable();
-        self.known.dedup();
-        match self.options.first() {
-            None => Ok(()),
-            Some((name, _)) => Err(Error::config(format!(
-                "{:?} is not an option of {}: cache URLs; {}",
-                name,
-                self.scheme,
-                suggest(name, &self.known)
-            ))),
-        }
+        self.all_taken()
     }
 
-    fn wrong(&self, name: &str, value: &str, wanted: &str) -> Error {
+    pub(crate) fn all_taken(&mut self) -> Result<(), Error> {
+        self.known.sort_unstable();
+        self.known.dedup();
+        let Some((name, _)) = self.options.first() else { return Ok(()) };
+        self.blamed = Some(name.clone());
+        let nearest = suggest(name, &self.known);
+        Err(Error::config(format!("{name:?} is not an option of {}: cache URLs; {nearest}", self.scheme)))
+    }
+
+    pub(crate) fn wrong(&mut self, name: &str, value: &str, wanted: &str) -> Error {
+        self.blamed = Some(name.to_owned());
         Error::config(format!("{name}={value} in a {}: cache URL: it must be {wanted}", self.scheme))
     }
 }
@@ -167,80 +242,6 @@ impl fmt::Debug for CacheUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "CacheUrl({self})")
     }
-}
-
-pub(crate) fn duration(text: &str) -> Option<Duration> {
-    let units = [("ms", 1), ("", 1_000), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
-    with_unit(text, &units).map(Duration::from_millis)
-}
-
-fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (number, unit) = text.split_at(digits);
-    let factor = units.iter().find(|(name, _)| *name == unit)?.1;
-    number.parse::<u64>().ok()?.checked_mul(factor)
-}
-
-/// A URL without what stands before an `@`, and without the values of its options.
-fn redact(url: &str) -> String {
-    let (head, query) = url.split_once('?').map_or((url, ""), |(h, q)| (h, q));
-    let mut shown = match (head.find("//"), head.rfind('@')) {
-        (Some(slashes), Some(at)) if at > slashes => format!("{}***{}", &head[..slashes + 2], &head[at..]),
-        _ => head.to_owned(),
-    };
-    if !query.is_empty() {
-        let names: Vec<String> =
-            query.split('&').map(|pair| format!("{}=…", pair.split('=').next().unwrap_or(pair))).collect();
-        shown.push('?');
-        shown.push_str(&names.join("&"));
-    }
-    shown
-}
-
-fn decode(text: &str, url: &str) -> Result<String, Error> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(b) = bytes.next() {
-        if b != b'%' {
-            out.push(b);
-            continue;
-        }
-        let hex = [bytes.next(), bytes.next()].map(|h| h.and_then(|h| char::from(h).to_digit(16)));
-        match hex {
-            [Some(high), Some(low)] => out.push((high * 16 + low) as u8),
-            _ => {
-                return Err(Error::config(format!(
-                    "{url:?} has a % that two hex digits do not follow; write it %25"
-                )));
-            }
-        }
-    }
-    String::from_utf8(out).map_err(|_| Error::config(format!("{url:?} has an option that is not UTF-8")))
-}
-
-/// `did you mean "x"?`, or the list of what there is.
-pub(crate) fn suggest(name: &str, known: &[&str]) -> String {
-    let nearest = known.iter().map(|k| (distance(name, k), *k)).min();
-    match nearest {
-        Some((d, k)) if d <= 2.max(k.len() / 3) => format!("did you mean {k:?}?"),
-        _ if known.is_empty() => "there are none".to_owned(),
-        _ => format!("there are {}", known.join(", ")),
-    }
-}
-
-/// Levenshtein distance, of short words.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().take(64).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let next = (diagonal + usize::from(ca != *cb)).min(row[j] + 1).min(row[j + 1] + 1);
-            diagonal = std::mem::replace(&mut row[j + 1], next);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
@@ -285,14 +286,39 @@ mod tests {
     }
 
     #[test]
-    fn wrong_numbers_say_what_would_be_right() {
-        for (url, wanted) in [
-            ("memory:?a=-5", "duration"),
-            ("memory:?a=5x", "100ms"),
-            ("memory:?a=99999999999999999999", "900"),
+    fn an_option_from_elsewhere_counts_as_if_it_stood_in_the_url() {
+        let mut url = CacheUrl::parse("memory:?timeout=5").unwrap();
+        url.set("max", "64MiB").unwrap();
+        assert_eq!(url.take_bytes("max").unwrap(), Some(64 << 20));
+        let e = url.set("timeout", "6").unwrap_err().to_string();
+        assert!(e.contains("\"timeout\" stands twice"), "{e}");
+    }
+
+    #[test]
+    fn a_password_from_elsewhere_goes_before_the_server_and_nowhere_else() {
+        for (url, authority) in [
+            ("redis://h:1/2", ":a%3Ab@h:1"),
+            ("redis://u@h1,h2/m/2", "u:a%3Ab@h1,h2"),
+            ("redis+unix:///run/r.sock", ":a%3Ab@"),
         ] {
-            let e = CacheUrl::parse(url).unwrap().take_duration("a").unwrap_err().to_string();
-            assert!(e.contains(wanted), "{e}");
+            let mut url = CacheUrl::parse(url).unwrap();
+            let path = url.path().to_owned();
+            url.set_password("a:b").unwrap();
+            assert_eq!((url.authority(), url.path()), (Some(authority), path.as_str()));
         }
+        for url in ["memory:", "file:///var/cache", "redis://u:other@h/1", "redis://:other@h/1"] {
+            let e = CacheUrl::parse(url).unwrap().set_password("hunter2").unwrap_err();
+            assert!(!format!("{e:?}").contains("hunter2") && !format!("{e:?}").contains("other"), "{e}");
+        }
+    }
+
+    #[test]
+    fn an_error_about_an_option_says_which_to_those_who_ask() {
+        let mut url = CacheUrl::parse("memory:?a=x&b=1").unwrap();
+        assert_eq!(url.blamed(), None);
+        url.take_u64("a").unwrap_err();
+        assert_eq!(url.blamed(), Some("a"));
+        url.all_taken().unwrap_err();
+        assert_eq!(url.blamed(), Some("b"));
     }
 }
