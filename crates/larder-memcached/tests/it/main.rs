@@ -1,22 +1,12 @@
-//! The Memcached backend over real servers: core's low-level suite, and what is Memcached's own.
+//! The Memcached backend over real servers: the suite of every backend, and what is Memcached's own.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod cancelled;
-#[path = "../../../larder-core/tests/low_level/django.rs"]
-mod django;
-#[path = "../../../larder-core/tests/low_level/fills.rs"]
-mod fills;
 mod garbage;
-#[path = "../../../larder-core/tests/low_level/invalidation.rs"]
-mod invalidation;
-#[path = "../../../larder-core/tests/low_level/keys.rs"]
-mod keys;
 mod loss;
 mod proxy;
 mod servers;
 mod spread;
-#[path = "../../../larder-core/tests/low_level/times.rs"]
-mod times;
 mod urls;
 mod values;
 
@@ -52,25 +42,18 @@ impl Stage {
         self.builder().build().unwrap()
     }
 
-    fn wait(&self, seconds: u64) {
-        self.hand.advance(Duration::from_secs(seconds));
+    /// For the suite of every backend.
+    fn suite(self) -> larder_testkit::Stage {
+        let addresses: Vec<String> = self.servers.iter().map(Server::address).collect();
+        let open = move || Memcached::builder(&addresses).max_silence(PATIENT).build().unwrap();
+        larder_testkit::Stage::opening(open).keeping(self.servers)
     }
 }
 
 /// A busy machine must not make a test fail.
 const PATIENT: Duration = Duration::from_secs(60);
 
-/// Runs each test over one server and over three.
-macro_rules! everywhere {
-    ($($test:ident)+) => {
-        mod one_server {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() { super::$test(crate::Stage::on(1)).await; })+
-        }
-        mod three_servers {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() { super::$test(crate::Stage::on(3)).await; })+
-        }
-    };
+larder_testkit::backend_suite! {
+    one_server => async { Stage::on(1).suite() }
+    three_servers => async { Stage::on(3).suite() }
 }
-use everywhere;

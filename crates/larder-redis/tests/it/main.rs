@@ -1,16 +1,5 @@
-//! The Redis backend against servers of its own: core's suite of the low-level cache, and what is special here.
+//! The Redis backend against servers of its own: the suite of every backend, and what is special here.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
-
-#[path = "../../../larder-core/tests/low_level/django.rs"]
-mod django;
-#[path = "../../../larder-core/tests/low_level/fills.rs"]
-mod fills;
-#[path = "../../../larder-core/tests/low_level/invalidation.rs"]
-mod invalidation;
-#[path = "../../../larder-core/tests/low_level/keys.rs"]
-mod keys;
-#[path = "../../../larder-core/tests/low_level/times.rs"]
-mod times;
 
 mod faults;
 mod sentinel;
@@ -25,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_core::{Cache, CacheBuilder, DynBackend, ManualClock};
-use larder_redis::Redis;
+use larder_redis::{Redis, RedisBuilder};
 use server::Server;
 
 /// One store, and the hand of its clock.
@@ -39,12 +28,8 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let server = Server::start();
-        let redis = Redis::unix_socket(server.socket());
-        // A busy machine must not make a test fail.
-        let patient = Duration::from_secs(60);
-        let redis = redis.connect_timeout(patient).max_silence(patient).build().unwrap();
         Self {
-            backend: DynBackend::new(redis),
+            backend: DynBackend::new(patient(&server).build().unwrap()),
             hand: ManualClock::new(1_700_000_000_000),
             server: Arc::new(server),
         }
@@ -52,28 +37,29 @@ impl Stage {
 
     /// Another alias on the same store.
     fn builder(&self) -> CacheBuilder {
-        let patient = Duration::from_secs(60);
-        Cache::builder(self.backend.clone()).clock(self.hand.clock()).deadline(patient)
+        Cache::builder(self.backend.clone()).clock(self.hand.clock()).deadline(PATIENT)
     }
 
     fn cache(&self) -> Cache {
         self.builder().build().unwrap()
     }
 
-    fn wait(&self, seconds: u64) {
-        let by = Duration::from_secs(seconds);
-        self.hand.advance(by);
-        self.server.age(by);
+    /// For the suite of every backend.
+    fn suite(self) -> larder_testkit::Stage {
+        let server = Arc::clone(&self.server);
+        let open = move || patient(&server).build().unwrap();
+        let server = Arc::clone(&self.server);
+        larder_testkit::Stage::opening(open).aging(move |by| server.age(by)).keeping(self.server)
     }
 }
 
-/// Runs each test of core's suite.
-macro_rules! everywhere {
-    ($($test:ident)+) => {
-        mod redis {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() { super::$test(crate::Stage::new()).await; })+
-        }
-    };
+/// A busy machine must not make a test fail.
+const PATIENT: Duration = Duration::from_secs(60);
+
+fn patient(server: &Server) -> RedisBuilder {
+    Redis::unix_socket(server.socket()).connect_timeout(PATIENT).max_silence(PATIENT)
 }
-use everywhere;
+
+larder_testkit::backend_suite! {
+    redis => async { Stage::new().suite() }
+}

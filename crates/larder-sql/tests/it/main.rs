@@ -1,22 +1,12 @@
-//! The SQL backend: core's low-level suite on each database, and what is its own.
+//! The SQL backend: the suite of every backend on each database, and what is its own.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod culling;
-#[path = "../../../larder-core/tests/low_level/django.rs"]
-mod django;
-#[path = "../../../larder-core/tests/low_level/fills.rs"]
-mod fills;
-#[path = "../../../larder-core/tests/low_level/invalidation.rs"]
-mod invalidation;
-#[path = "../../../larder-core/tests/low_level/keys.rs"]
-mod keys;
 #[cfg(feature = "postgres")]
 mod servers;
 mod sharing;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-#[path = "../../../larder-core/tests/low_level/times.rs"]
-mod times;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -77,6 +67,12 @@ impl Stage {
         self.over((self.again)().build().unwrap()).build().unwrap()
     }
 
+    /// For the suite of every backend.
+    fn suite(self) -> larder_testkit::Stage {
+        let again = Arc::clone(&self.again);
+        larder_testkit::Stage::opening(move || again().build().unwrap()).keeping(self)
+    }
+
     fn wait(&self, seconds: u64) {
         self.hand.advance(Duration::from_secs(seconds));
     }
@@ -101,6 +97,17 @@ macro_rules! everywhere {
     };
 }
 use everywhere;
+
+mod suite {
+    use crate::Stage;
+
+    larder_testkit::backend_suite! {
+        #[cfg(feature = "sqlite")]
+        sqlite => async { Stage::sqlite().suite() }
+        #[cfg(feature = "postgres")]
+        postgres => async { Stage::postgres().suite() }
+    }
+}
 
 /// A table of its own for each test.
 fn unique(name: &str) -> String {

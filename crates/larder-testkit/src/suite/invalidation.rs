@@ -2,9 +2,11 @@
 
 use larder_core::{Cache, Entry, Fill, Key, Tag, Value, When};
 
-use crate::{Stage, everywhere};
+use super::tests;
+use crate::Stage;
 
-everywhere! {
+tests! {
+    invalidation __mount_invalidation:
     a_tagged_value_is_gone_and_others_stay
     every_tag_of_a_value_forgets_it
     a_value_stored_after_the_invalidation_is_valid
@@ -147,7 +149,7 @@ async fn tags_of_any_shape_and_an_empty_one_that_tags_nothing(stage: Stage) {
 }
 
 async fn another_handle_on_the_store_sees_it_at_once(stage: Stage) {
-    let (one, two) = (stage.cache(), stage.cache());
+    let (one, two) = (stage.cache(), stage.other());
     one.set("key", 1).tags(["t"]).await.unwrap();
     assert!(two.has_key("key").await.unwrap());
     two.invalidate(["t"]).await.unwrap();

@@ -2,9 +2,11 @@
 
 use larder_core::Timeout;
 
-use crate::{Stage, everywhere};
+use super::tests;
+use crate::Stage;
 
-everywhere! {
+tests! {
+    times __mount_times:
     to_01_the_default_is_five_minutes
     to_02_without_a_timeout_nothing_expires
     to_06_touch_may_take_the_expiry_away
@@ -127,8 +129,8 @@ async fn the_instant_of_expiry_is_too_late(stage: Stage) {
     let cache = stage.cache();
     // Text, as a server may expire integers by its own clock, and later than what this test takes.
     cache.set("key", "text").timeout(Timeout::millis(60_005)).await.unwrap();
-    stage.hand.advance(std::time::Duration::from_millis(60_004));
+    stage.advance(std::time::Duration::from_millis(60_004));
     assert!(cache.has_key("key").await.unwrap());
-    stage.hand.advance(std::time::Duration::from_millis(1));
+    stage.advance(std::time::Duration::from_millis(1));
     assert!(!cache.has_key("key").await.unwrap());
 }

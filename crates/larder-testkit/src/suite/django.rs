@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use larder_core::ErrorKind;
 use serde::{Deserialize, Serialize};
 
-use crate::{Stage, everywhere};
+use super::tests;
+use crate::Stage;
 
-everywhere! {
+tests! {
+    django __mount_django:
     ll_01_what_was_set_is_read
     ll_02_what_was_never_set_is_nothing
     ll_03_a_stored_null_is_a_hit

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use larder_core::{Backend, Cache, Capabilities, Entry, Error, FillError, Key, Space, UnixMillis, When};
+use larder_core::{Cache, FillError};
 use tokio::sync::{Barrier, Notify, Semaphore};
 
-use crate::{Stage, everywhere};
+use super::tests;
+use crate::Stage;
 
-everywhere! {
+tests! {
+    fills __mount_fills:
     ll_20_a_miss_is_made_and_stored_and_a_hit_is_not_made
     ll_21_and_22_a_null_is_stored_and_the_closure_runs_only_on_a_miss
     ll_24_a_competing_add_wins
@@ -41,35 +43,6 @@ async fn ll_21_and_22_a_null_is_stored_and_the_closure_runs_only_on_a_miss(stage
     }
     assert_eq!(runs.into_inner(), 1);
     assert_eq!(cache.get::<Option<u8>>("null").await.unwrap(), Some(None));
-}
-
-#[tokio::test]
-async fn ll_23_a_lost_race_for_a_key_that_is_gone_again_gives_what_was_made() {
-    /// Somebody else always was faster, and is gone when one looks.
-    #[derive(Debug)]
-    struct AlwaysLate;
-    impl Backend for AlwaysLate {
-        fn capabilities(&self) -> Capabilities {
-            Capabilities::new("late")
-        }
-        async fn get(&self, _: &Key, _: UnixMillis) -> Result<Option<Entry>, Error> {
-            Ok(None)
-        }
-        async fn set(&self, _: &Key, _: Entry, when: When, _: UnixMillis) -> Result<bool, Error> {
-            Ok(when == When::Always)
-        }
-        async fn remove(&self, _: &Key, _: UnixMillis) -> Result<bool, Error> {
-            Ok(false)
-        }
-        async fn clear(&self, _: &Space, _: UnixMillis) -> Result<(), Error> {
-            Ok(())
-        }
-        async fn touch(&self, _: &Key, _: Option<UnixMillis>, _: UnixMillis) -> Result<bool, Error> {
-            Ok(false)
-        }
-    }
-    let cache = Cache::new(AlwaysLate);
-    assert_eq!(cache.get_or_set("key", || async { "default".to_owned() }).await.unwrap(), "default");
 }
 
 async fn ll_24_a_competing_add_wins(stage: Stage) {

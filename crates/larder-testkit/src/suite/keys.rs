@@ -1,8 +1,10 @@
 //! VER and KEY: versions, prefixes, and keys of any shape.
 
-use crate::{Stage, everywhere};
+use super::tests;
+use crate::Stage;
 
-everywhere! {
+tests! {
+    keys __mount_keys:
     ver_01_a_version_sees_only_its_own
     ver_02_two_aliases_of_other_versions_share_a_store
     ver_04_add_looks_at_its_version_only

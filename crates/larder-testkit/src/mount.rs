@@ -1,0 +1,57 @@
+//! How the suite comes to a backend.
+
+use crate::Stage;
+
+/// Mounts the whole suite over one backend or several: a module of tests for each, named as it is called here.
+///
+/// What stands behind the arrow is a future of a [`Stage`] whose store is empty; each test asks for one of its own. Attributes
+/// (`#[cfg(…)]`) apply to that backend's tests.
+///
+/// A test that is added to the suite appears wherever it is mounted.
+///
+/// ```
+/// use larder_testkit::{Plain, Stage};
+///
+/// larder_testkit::backend_suite! {
+///     plain => async { Stage::new(Plain::default()) }
+///     #[cfg(unix)]
+///     the_same_again => async { Stage::new(Plain::default()) }
+/// }
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! backend_suite {
+    ($($(#[$attribute:meta])* $name:ident => $stage:expr)+) => { $(
+        $(#[$attribute])*
+        #[cfg(test)]
+        async fn $name() -> $crate::Stage {
+            $stage.await
+        }
+
+        $(#[$attribute])*
+        #[cfg(test)]
+        mod $name {
+            async fn stage() -> $crate::Stage {
+                super::$name().await
+            }
+            mod django { $crate::__mount_django! {} }
+            mod fills { $crate::__mount_fills! {} }
+            mod invalidation { $crate::__mount_invalidation! {} }
+            mod keys { $crate::__mount_keys! {} }
+            mod times { $crate::__mount_times! {} }
+        }
+    )+ };
+}
+
+/// Runs one test over one stage. For [`backend_suite!`].
+///
+/// # Panics
+/// If the test fails.
+#[doc(hidden)]
+pub fn __run<T: Future<Output = ()>>(stage: impl Future<Output = Stage>, test: impl FnOnce(Stage) -> T) {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(2).enable_all().build();
+    #[expect(clippy::expect_used, reason = "a test that can't begin fails")]
+    let runtime = runtime.expect("a runtime");
+    runtime.block_on(async { test(stage.await).await });
+}
