@@ -107,7 +107,7 @@ impl FieldRule {
 }
 
 /// `None` when the list is empty or a member isn't a field name.
-fn field_names(list: &[u8]) -> Option<Vec<HeaderName>> {
+pub(crate) fn field_names(list: &[u8]) -> Option<Vec<HeaderName>> {
     let members = list.split(|&b| b == b',').map(<[u8]>::trim_ascii).filter(|name| !name.is_empty());
     let names: Vec<_> = members.map(|name| HeaderName::from_bytes(name).ok()).collect::<Option<_>>()?;
     (!names.is_empty()).then_some(names)

@@ -66,6 +66,9 @@
 //! | [`storable`] | may it be stored? | RFC 9111 §3, Django's `UpdateCacheMiddleware` |
 //! | [`age`], [`lifetime`], [`freshness`] | is it still good? | RFC 9111 §4.2, RFC 5861 |
 //! | [`etag`], [`validator`] | does the client have it already? | RFC 9110 §8.8, §13 |
+//! | [`shared`] | what does a gateway store, reuse, validate, update? | RFC 9111 §3, §4 |
+//! | [`range`] | which bytes of it? | RFC 9110 §14 |
+//! | [`targeted`] | is there a policy for us alone? | RFC 9213 |
 //! | [`cache_status`], [`reason`] | what happened, and why? | RFC 9211 |
 //! | [`hop`] | what belongs to the connection only? | RFC 9110 §7.6.1 |
 //! | [`stored`], [`wire_v1`] | how is it kept? | |
@@ -87,10 +90,14 @@ pub mod freshness;
 pub mod hop;
 pub mod lifetime;
 pub mod patch;
+pub mod range;
 pub mod reason;
 pub mod request_control;
+pub mod shared;
 pub mod storable;
 pub mod stored;
+mod structured;
+pub mod targeted;
 pub mod validator;
 pub mod vary;
 pub mod wire_v1;
