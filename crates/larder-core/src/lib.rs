@@ -33,7 +33,10 @@ mod url;
 pub mod wire;
 
 pub use backend::{Backend, Capabilities, Fetched, Scanned, When};
-pub use cache::{Add, Cache, CacheBuilder, Get, GetOrSet, Has, Incr, Remove, Set, Touch, TryGetOrSet};
+pub use cache::{
+    Add, Cache, CacheBuilder, Get, GetMany, GetOrSet, Has, Incr, Remove, RemoveMany, Set, SetMany, Touch,
+    TryGetOrSet,
+};
 pub use caches::Caches;
 pub use clock::{Clock, ManualClock, UnixMillis};
 pub use codec::Codec;

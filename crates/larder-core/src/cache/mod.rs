@@ -36,6 +36,7 @@ use crate::tag::{Fill, Stamp, Tag};
 use crate::timeout::Timeout;
 
 pub use fill::{GetOrSet, TryGetOrSet};
+pub use many::{GetMany, RemoveMany, SetMany};
 pub use ops::{Add, Get, Has, Incr, Remove, Set, Touch};
 
 /// What Django uses where nothing is said: 300 s.

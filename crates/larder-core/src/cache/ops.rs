@@ -1,6 +1,5 @@
 //! Operations on one key. Each is a builder that runs when it is awaited.
 
-use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -17,7 +16,7 @@ use crate::key::Key;
 use crate::tag::Tag;
 use crate::timeout::Timeout;
 
-type Running<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub(super) type Running<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 impl Cache {
     /// Reads a value. A stored null is a hit: `get::<Option<T>>` gives `Some(None)`. Bytes of another type are a miss and are
@@ -156,8 +155,8 @@ impl Cache {
 
 /// What all operations share: the version, and running when awaited.
 macro_rules! operation {
-    ($name:ident, $output:ty, |$this:ident| $run:expr) => {
-        impl<'a> $name<'a> {
+    ($name:ident $(<$t:ident: $($bound:path),+>)?, $output:ty, |$this:ident| $run:expr) => {
+        impl$(<$t>)? $name<'_ $(, $t)?> {
             /// Another version than the cache's own.
             pub fn version(mut self, version: u64) -> Self {
                 self.version = Some(version);
@@ -165,7 +164,7 @@ macro_rules! operation {
             }
         }
 
-        impl<'a> IntoFuture for $name<'a> {
+        impl<'a $(, $t: $($bound +)+ 'a)?> IntoFuture for $name<'a $(, $t)?> {
             type Output = Result<$output, Error>;
             type IntoFuture = Running<'a, Self::Output>;
 
@@ -175,13 +174,14 @@ macro_rules! operation {
             }
         }
 
-        impl fmt::Debug for $name<'_> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl$(<$t>)? std::fmt::Debug for $name<'_ $(, $t)?> {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.debug_struct(stringify!($name)).finish_non_exhaustive()
             }
         }
     };
 }
+pub(super) use operation;
 
 /// See [`Cache::get`].
 #[must_use = "nothing is read until it is awaited"]
@@ -192,34 +192,13 @@ pub struct Get<'a, T> {
     value: PhantomData<fn() -> T>,
 }
 
-impl<T> Get<'_, T> {
-    /// Another version than the cache's own.
-    pub fn version(mut self, version: u64) -> Self {
-        self.version = Some(version);
-        self
+operation!(Get<T: DeserializeOwned, Send>, Option<T>, |this| async move {
+    let key = this.cache.value_key(this.key, this.version);
+    match this.cache.lookup_one(&key).await? {
+        Some(entry) => this.cache.decode(&key, &entry).await,
+        None => Ok(None),
     }
-}
-
-impl<'a, T: DeserializeOwned + Send + 'a> IntoFuture for Get<'a, T> {
-    type Output = Result<Option<T>, Error>;
-    type IntoFuture = Running<'a, Self::Output>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let key = self.cache.value_key(self.key, self.version);
-            match self.cache.lookup_one(&key).await? {
-                Some(entry) => self.cache.decode(&key, &entry).await,
-                None => Ok(None),
-            }
-        })
-    }
-}
-
-impl<T> fmt::Debug for Get<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Get").finish_non_exhaustive()
-    }
-}
+});
 
 /// See [`Cache::set`].
 #[must_use = "nothing is stored until it is awaited"]

@@ -21,7 +21,7 @@ async fn dum_03_there_is_nothing_to_count_on() {
 #[tokio::test]
 async fn dum_04_everything_else_does_nothing_without_an_error() {
     let cache = Cache::new(Dummy);
-    cache.set_many([("a", 1), ("b", 2)], 10).await.unwrap();
+    cache.set_many([("a", 1), ("b", 2)]).timeout(10).await.unwrap();
     assert!(!cache.touch("a").await.unwrap() && !cache.delete("a").await.unwrap());
     assert!(cache.get_many::<u8, _>(["a", "b"]).await.unwrap().is_empty());
     assert_eq!(cache.delete_many(["a", "b"]).await.unwrap(), 0);
@@ -33,7 +33,7 @@ async fn dum_04_everything_else_does_nothing_without_an_error() {
 #[tokio::test]
 async fn key_10_keys_of_any_shape_are_taken() {
     let cache = Cache::new(Dummy);
-    cache.set_many([("key with spaces", 1)], 10).await.unwrap();
+    cache.set_many([("key with spaces", 1)]).timeout(10).await.unwrap();
     assert!(cache.get_many::<u8, _>(["key with spaces"]).await.unwrap().is_empty());
     assert_eq!(cache.delete_many(["key with spaces"]).await.unwrap(), 0);
 }

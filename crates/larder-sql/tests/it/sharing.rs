@@ -1,6 +1,5 @@
 //! Several handles, tasks and namespaces on one table.
 
-use larder_core::Timeout;
 
 use crate::{Stage, everywhere};
 
@@ -94,7 +93,7 @@ async fn a_namespace_larger_than_a_batch_is_cleared(stage: Stage) {
     let cache = stage.cache();
     let keep = stage.builder().key_prefix("keep").build().unwrap();
     keep.set("key", 1).await.unwrap();
-    cache.set_many((0..1500).map(|i| (format!("key{i}"), i)), Timeout::DEFAULT).await.unwrap();
+    cache.set_many((0..1500).map(|i| (format!("key{i}"), i))).await.unwrap();
     cache.clear().await.unwrap();
     let left = cache.get_many::<i32, _>((0..1500).map(|i| format!("key{i}"))).await.unwrap();
     assert!(left.is_empty(), "{} are left", left.len());

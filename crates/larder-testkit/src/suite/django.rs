@@ -19,6 +19,9 @@ tests! {
     ll_11_incr_and_decr_add_and_the_stored_value_follows
     ll_12_incr_of_nothing_is_an_error_and_creates_nothing
     ll_16_set_many_stores_all
+    mc_07_set_many_gives_the_callers_keys_that_were_refused
+    several_at_once_take_a_version_and_tags
+    several_values_are_stored_all_or_none_if_one_cannot_be_serialised
     ll_18_clear_takes_everything
     ll_26_what_comes_back_has_the_same_value_and_type
     ll_27_what_cannot_be_serialised_is_an_error_and_leaves_what_was_there
@@ -103,10 +106,39 @@ async fn ll_12_incr_of_nothing_is_an_error_and_creates_nothing(stage: Stage) {
 
 async fn ll_16_set_many_stores_all(stage: Stage) {
     let cache = stage.cache();
-    cache.set_many([("key1", "spam"), ("key2", "eggs")], 10).await.unwrap();
+    cache.set_many([("key1", "spam"), ("key2", "eggs")]).timeout(10).await.unwrap();
     assert_eq!(cache.get_many::<String, _>(["key1", "key2"]).await.unwrap().len(), 2);
     stage.wait(10);
     assert_eq!(cache.get_many::<String, _>(["key1", "key2"]).await.unwrap().len(), 0);
+}
+
+async fn mc_07_set_many_gives_the_callers_keys_that_were_refused(stage: Stage) {
+    let cache = stage.cache();
+    assert!(cache.set_many([("a", 1), ("b", 2)]).await.unwrap().is_empty());
+    assert!(cache.set_many(Vec::<(String, u8)>::new()).await.unwrap().is_empty());
+    let long = "x".repeat(40 << 20);
+    let refused = cache.set_many([("small", "s"), ("large", long.as_str()), ("last", "l")]).await.unwrap();
+    let found = cache.get_many::<String, _>(["small", "large", "last"]).await.unwrap();
+    assert!(found.contains_key("small") && found.contains_key("last"));
+    assert_eq!(refused, if found.contains_key("large") { vec![] } else { vec!["large".to_owned()] });
+}
+
+async fn several_at_once_take_a_version_and_tags(stage: Stage) {
+    let cache = stage.cache();
+    cache.set_many([("a", 1), ("b", 2)]).version(2).tags(["t"]).await.unwrap();
+    assert!(cache.get_many::<u8, _>(["a", "b"]).await.unwrap().is_empty());
+    assert_eq!(cache.get_many::<u8, _>(["a", "b"]).version(2).await.unwrap().len(), 2);
+    assert_eq!(cache.delete_many(["a"]).await.unwrap(), 0);
+    assert_eq!(cache.delete_many(["a", "c"]).version(2).await.unwrap(), 1);
+    cache.invalidate(["t"]).await.unwrap();
+    assert!(!cache.has_key("b").version(2).await.unwrap());
+}
+
+async fn several_values_are_stored_all_or_none_if_one_cannot_be_serialised(stage: Stage) {
+    let cache = stage.cache();
+    let values = [("a", HashMap::new()), ("b", HashMap::from([((1, 2), 3)]))];
+    assert_eq!(cache.set_many(values).await.unwrap_err().kind(), ErrorKind::Encode);
+    assert!(!cache.has_key("a").await.unwrap());
 }
 
 async fn ll_18_clear_takes_everything(stage: Stage) {
@@ -140,7 +172,7 @@ async fn ll_26_what_comes_back_has_the_same_value_and_type(stage: Stage) {
     let cache = stage.cache();
     cache.set("set", &everything).await.unwrap();
     assert!(cache.add("add", &everything).await.unwrap());
-    cache.set_many([("many", &everything)], 10).await.unwrap();
+    cache.set_many([("many", &everything)]).timeout(10).await.unwrap();
     for key in ["set", "add", "many"] {
         assert_eq!(cache.get(key).await.unwrap(), Some(everything.clone()), "{key}");
     }
@@ -205,7 +237,7 @@ async fn has_key_is_true_for_what_is_there_even_a_null(stage: Stage) {
 
 async fn delete_many_counts_what_was_there(stage: Stage) {
     let cache = stage.cache();
-    cache.set_many([("a", 1), ("b", 2), ("c", 3)], 10).await.unwrap();
+    cache.set_many([("a", 1), ("b", 2), ("c", 3)]).timeout(10).await.unwrap();
     assert_eq!(cache.delete_many(["a", "c", "e"]).await.unwrap(), 2);
     assert!(cache.has_key("b").await.unwrap() && !cache.has_key("a").await.unwrap());
 }

@@ -44,7 +44,7 @@ async fn ver_04_add_looks_at_its_version_only(stage: Stage) {
 
 async fn ver_07_set_many_stores_in_the_caches_version(stage: Stage) {
     let (first, second) = (stage.cache(), stage.builder().version(2).build().unwrap());
-    second.set_many([("a", 1), ("b", 2)], 10).await.unwrap();
+    second.set_many([("a", 1), ("b", 2)]).timeout(10).await.unwrap();
     assert_eq!(first.get_many::<u8, _>(["a", "b"]).await.unwrap().len(), 0);
     assert_eq!(second.get_many::<u8, _>(["a", "b"]).await.unwrap().len(), 2);
 }

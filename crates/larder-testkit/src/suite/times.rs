@@ -58,7 +58,7 @@ async fn to_07_a_timeout_of_zero_stores_nothing_and_removes_what_was_there(stage
     assert_eq!(cache.get::<u8>("key").await.unwrap(), None);
     assert!(cache.add("key", 3).timeout(0).await.unwrap());
     assert_eq!(cache.get::<u8>("key").await.unwrap(), None);
-    cache.set_many([("key", 4)], 0).await.unwrap();
+    cache.set_many([("key", 4)]).timeout(0).await.unwrap();
     assert_eq!(cache.get_or_set("key", || async { 5 }).timeout(0).await.unwrap(), 5);
     assert_eq!(cache.get::<u8>("key").await.unwrap(), None);
 }
@@ -106,7 +106,7 @@ async fn to_15_thirty_days_and_more_are_no_cliff(stage: Stage) {
     let (cache, long) = (stage.cache(), 60 * 60 * 24 * 30 + 1);
     cache.set("set", 1).timeout(long).await.unwrap();
     cache.add("add", 1).timeout(long).await.unwrap();
-    cache.set_many([("many", 1)], long).await.unwrap();
+    cache.set_many([("many", 1)]).timeout(long).await.unwrap();
     cache.set("huge", 1).timeout(u64::MAX).await.unwrap();
     stage.wait(long - 1);
     for key in ["set", "add", "many", "huge"] {
