@@ -75,7 +75,7 @@ impl Rules {
     ///
     /// The first reason against it.
     pub fn storing(&self, received: &Received<'_>) -> Result<Storing, Reason> {
-        let Received { request, status, headers, at, .. } = *received;
+        let Received { request, status, headers, .. } = *received;
         if status.is_informational() {
             return Err(Reason::NotFinal);
         }
