@@ -39,7 +39,8 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    /// A backend called `name` that other processes share and that leaves checking stamps to the cache.
+    /// A backend called `name` that other processes share and that leaves checking stamps to the cache: the cache reads by
+    /// [`fetch`](Backend::fetch), and compares.
     pub const fn new(name: &'static str) -> Self {
         Self { name, shared: true, verifies: false, stores: true, lists: false }
     }
@@ -51,7 +52,8 @@ impl Capabilities {
         self
     }
 
-    /// Its reads check stamps.
+    /// Its reads check stamps, and so do its conditional changes (`add`, `touch`, `incr`, `remove`): an invalidated entry is nothing to
+    /// them. [`Remembered`](crate::Remembered) does it for reads.
     #[must_use]
     pub const fn verifying(mut self) -> Self {
         self.verifies = true;
@@ -222,7 +224,9 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
         async move { Err(Error::unsupported(format!("the {name} backend can't list its keys"))) }
     }
 
-    /// Several entries, and what is needed to check them, in one step.
+    /// Several entries, and what is needed to check them, in one step. It checks nothing itself.
+    ///
+    /// What it tells of the records must have been so at some time after the call began.
     fn fetch(
         &self,
         space: &Space,

@@ -105,6 +105,17 @@ impl Key {
         &self.identity
     }
 
+    /// The namespace that it stands in.
+    pub fn space(&self) -> Space {
+        // It came from one, so it is text.
+        Space(String::from_utf8_lossy(self.prefix()).into())
+    }
+
+    /// The key prefix, as bytes.
+    pub(crate) fn prefix(&self) -> &[u8] {
+        self.identity.split(|byte| *byte == b':').next().unwrap_or_default()
+    }
+
     /// What the entry is called in a store: printable for values, with a 160-bit BLAKE3 hash for long identities.
     pub fn name(&self) -> Cow<'_, str> {
         let (front, rest) = self.identity.split_at(self.hashed_from);

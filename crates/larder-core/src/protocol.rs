@@ -7,6 +7,7 @@
 //! equality.
 
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 
 use crate::backend::{Backend, Fetched, When};
 use crate::clock::UnixMillis;
@@ -17,6 +18,8 @@ use crate::tag::{Fill, Nonce, Stamp, Tag};
 
 /// A tag record lives at least this long, so that a burst of short entries does not recreate it each time.
 const TAG_RECORD_MILLIS: u64 = 3_600_000;
+/// How many records are written at once.
+const AT_ONCE: usize = 256;
 
 fn space_key(space: &Space) -> Key {
     Key::record(space, "space", "")
@@ -43,6 +46,15 @@ fn nonce_of(entry: &Entry) -> Option<Nonce> {
 fn parse(bytes: &Bytes) -> Option<Nonce> {
     let text = std::str::from_utf8(bytes).ok()?;
     u128::from_str_radix(text, 16).ok().map(Nonce::from_u128)
+}
+
+/// Runs steps at the same time, some at once.
+async fn side_by_side<T>(steps: Vec<impl Future<Output = Result<T, Error>>>) -> Result<Vec<T>, Error> {
+    let (mut done, mut steps) = (Vec::with_capacity(steps.len()), steps.into_iter());
+    while steps.len() > 0 {
+        done.extend(try_join_all(steps.by_ref().take(AT_ONCE)).await?);
+    }
+    Ok(done)
 }
 
 /// The record's nonce; created if it was not there. Whoever adds first decides.
@@ -92,12 +104,17 @@ pub(crate) async fn begin<B: Backend + ?Sized>(
     let mut keys = vec![space_key(space), fence_key(space)];
     keys.extend(tags.iter().map(|tag| tag_key(space, tag)));
     let found = backend.get_many(&keys, now).await?;
-    let space_nonce = nonce_or_create(backend, &keys[0], found[0].as_ref(), None, now).await?;
-    let fence = nonce_or_create(backend, &keys[1], found[1].as_ref(), None, now).await?;
-    let mut fill = Fill::new(space_nonce, fence);
-    for ((tag, key), entry) in tags.iter().zip(&keys[2..]).zip(&found[2..]) {
-        let expires = Some(now.saturating_add(TAG_RECORD_MILLIS));
-        fill.capture(tag.clone(), nonce_or_create(backend, key, entry.as_ref(), expires, now).await?);
+    // What is missing is created side by side: a pipelined connection makes one step of it.
+    let expires = Some(now.saturating_add(TAG_RECORD_MILLIS));
+    let records = keys.iter().zip(&found).enumerate();
+    let steps = records.map(|(i, (key, entry))| {
+        let expires = if i < 2 { None } else { expires };
+        nonce_or_create(backend, key, entry.as_ref(), expires, now)
+    });
+    let nonces = side_by_side(steps.collect()).await?;
+    let mut fill = Fill::new(nonces[0], nonces[1]);
+    for (tag, nonce) in tags.iter().zip(&nonces[2..]) {
+        fill.capture(tag.clone(), *nonce);
     }
     Ok(fill)
 }
@@ -111,29 +128,29 @@ pub(crate) async fn seal<B: Backend + ?Sized>(
     now: UnixMillis,
 ) -> Result<Option<Stamp>, Error> {
     let missing = fill.missing(late);
-    let expires = until.map(|at| at.max(now.saturating_add(TAG_RECORD_MILLIS)));
     let tags: Vec<&Tag> = fill.captured().iter().map(|(t, _)| t).chain(&missing).collect();
     if tags.is_empty() {
         return Ok(Some(fill.stamp([])));
     }
     let keys: Vec<Key> = tags.iter().map(|tag| tag_key(space, tag)).collect();
     let found = backend.get_many(&keys, now).await?;
-    let mut pairs = Vec::with_capacity(missing.len());
-    for (i, (tag, key)) in tags.iter().zip(&keys).enumerate() {
-        let captured = fill.captured().get(i).map(|(_, nonce)| *nonce);
-        match (captured, &found[i]) {
-            // Renewed or lost since the fill began: the entry would be invalid from its first moment.
-            (Some(nonce), entry) if entry.as_ref().and_then(nonce_of) != Some(nonce) => return Ok(None),
-            (None, entry) => {
-                let nonce = nonce_or_create(backend, key, entry.as_ref(), expires, now).await?;
-                pairs.push(((*tag).clone(), nonce));
-            }
-            _ => {}
-        }
-        if found[i].as_ref().is_some_and(|e| outlived(e.expires(), expires)) {
+    // Renewed or lost since the fill began: the entry would be invalid from its first moment.
+    let changed = |((_, nonce), entry): (&(Tag, Nonce), &Option<Entry>)| {
+        entry.as_ref().and_then(nonce_of) != Some(*nonce)
+    };
+    if fill.captured().iter().zip(&found).any(changed) {
+        return Ok(None);
+    }
+    // Well beyond the entry, so that the next one finds that it need not be prolonged.
+    let expires = until.map(|at| at.max(now).saturating_add(TAG_RECORD_MILLIS));
+    let steps = keys.iter().zip(&found).map(|(key, entry)| async move {
+        let nonce = nonce_or_create(backend, key, entry.as_ref(), expires, now).await?;
+        if entry.as_ref().is_some_and(|entry| outlived(entry.expires(), until)) {
             backend.touch(key, expires, now).await?;
         }
-    }
+        Ok(nonce)
+    });
+    let late = side_by_side(steps.collect()).await?.split_off(fill.captured().len());
     // After the captures, never before: an invalidation renews the fence first and the nonces second, so whatever
     // nonce we captured too early is betrayed by the fence we read now.
     if !missing.is_empty() {
@@ -142,7 +159,7 @@ pub(crate) async fn seal<B: Backend + ?Sized>(
             return Ok(None);
         }
     }
-    Ok(Some(fill.stamp(pairs)))
+    Ok(Some(fill.stamp(missing.into_iter().zip(late))))
 }
 
 /// Whether a record that expires at `record` dies before one that expires at `entry`.
@@ -173,10 +190,12 @@ pub(crate) async fn invalidate<B: Backend + ?Sized>(
     now: UnixMillis,
 ) -> Result<(), Error> {
     backend.set(&fence_key(space), record(Nonce::fresh(), None), When::Always, now).await?;
-    for tag in tags.iter().filter(|t| !t.as_str().is_empty()) {
-        let expires = Some(now.saturating_add(TAG_RECORD_MILLIS));
-        backend.set(&tag_key(space, tag), record(Nonce::fresh(), expires), When::Always, now).await?;
-    }
+    let expires = Some(now.saturating_add(TAG_RECORD_MILLIS));
+    let tags = tags.iter().filter(|tag| !tag.as_str().is_empty());
+    let steps = tags.map(|tag| async move {
+        backend.set(&tag_key(space, tag), record(Nonce::fresh(), expires), When::Always, now).await
+    });
+    side_by_side(steps.collect()).await?;
     Ok(())
 }
 

@@ -29,7 +29,8 @@
 //! [`clear`](larder_core::Backend::clear) fail if they need such a server.
 //!
 //! # What is promised
-//! - A read is one exchange: one message to each server concerned, at the same time; for entries with tags one more.
+//! - A read is one exchange: one message to each server concerned, at the same time. The tags that keys had last are asked for along;
+//!   for entries with others it is one more.
 //! - Requests of a whole process share one connection a server. A request that is given up disturbs no other. An answer that does not
 //!   belong to its question, or does not come, ends the connection, and everything on it is a miss.
 //! - A server that fails is left alone for 50 ms, then for longer, up to 2 s; one request finds out whether it is back and waits
@@ -49,6 +50,9 @@ mod raw;
 mod ring;
 
 use std::fmt;
+use std::sync::Arc;
+
+use larder_core::Remembered;
 
 pub use builder::{MemcachedBuilder, open};
 
@@ -58,6 +62,7 @@ use raw::Raw;
 #[derive(Clone)]
 pub struct Memcached {
     raw: Raw,
+    remembered: Arc<Remembered>,
 }
 
 impl Memcached {

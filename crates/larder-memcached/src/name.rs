@@ -1,6 +1,6 @@
 //! What keys are called on a server.
 
-use larder_core::{Error, Key, Space};
+use larder_core::Key;
 
 use crate::client::Name;
 
@@ -20,11 +20,6 @@ pub(crate) fn of(key: &Key) -> Name {
     hashed.into()
 }
 
-/// The namespace that a key stands in.
-pub(crate) fn space_of(key: &Key) -> Result<Space, Error> {
-    Space::new(std::str::from_utf8(prefix(key)).unwrap_or_default())
-}
-
 fn prefix(key: &Key) -> &[u8] {
     key.identity().split(|byte| *byte == b':').next().unwrap_or_default()
 }
@@ -32,6 +27,7 @@ fn prefix(key: &Key) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use larder_core::Space;
     use proptest::prelude::*;
 
     fn named(prefix: &str, key: &str) -> String {
@@ -55,13 +51,12 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_already_short_and_its_namespace_is_found() {
+    fn a_page_is_already_short() {
         let space = Space::new("shop").unwrap();
         let mut builder = Key::builder(&space, 1, "page");
         builder.part(b"a:b\0c");
         let key = builder.build();
         assert_eq!(of(&key), key.name().as_bytes());
-        assert_eq!(space_of(&key).unwrap(), space);
     }
 
     proptest! {

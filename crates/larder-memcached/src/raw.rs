@@ -177,7 +177,7 @@ impl Raw {
     }
 
     async fn is_valid(&self, key: &Key, entry: &Entry, now: UnixMillis) -> Result<bool, Error> {
-        self.is_current(&name::space_of(key)?, entry.stamp(), now).await
+        self.is_current(&key.space(), entry.stamp(), now).await
     }
 }
 

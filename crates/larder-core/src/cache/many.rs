@@ -98,7 +98,7 @@ impl Cache {
         };
         let entry = |value| Entry::new(Value::Bytes(value), expires, stamp.clone());
         let entries = keys.into_iter().zip(values.into_iter().map(entry)).collect();
-        self.within(self.inner.backend.set_many(entries, now)).await
+        self.put_many(entries).await
     }
 }
 

@@ -11,6 +11,7 @@
 //! ```
 
 mod fill;
+mod lookup;
 mod many;
 mod ops;
 mod shared;
@@ -32,6 +33,7 @@ use crate::erased::DynBackend;
 use crate::error::{Error, ErrorKind};
 use crate::flight::Flights;
 use crate::key::{Key, KeyBuilder, Space};
+use crate::remembered::Remembered;
 use crate::tag::{Fill, Stamp, Tag};
 use crate::timeout::Timeout;
 
@@ -64,6 +66,7 @@ struct Inner {
     deadline: Duration,
     codec: Codec,
     flights: Flights<Option<Bytes>>,
+    remembered: Remembered,
     attached: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
@@ -131,49 +134,6 @@ impl Cache {
         Key::value(&self.inner.space, version.unwrap_or(self.inner.version), key)
     }
 
-    /// The valid entries under `keys`, in one step where the backend can. An entry is valid if it is not expired and was not
-    /// invalidated.
-    ///
-    /// # Errors
-    /// What the backend gives, and [`Deadline`](ErrorKind::Deadline).
-    pub async fn lookup(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, Error> {
-        let inner = &*self.inner;
-        let now = inner.clock.now();
-        if inner.capabilities.verifies {
-            return self.within(inner.backend.get_many(keys, now)).await;
-        }
-        let fetched = self.within(inner.backend.fetch(&inner.space, keys, &[], now)).await?;
-        let mut entries = fetched.entries;
-        for found in &mut entries {
-            let Some(entry) = found else { continue };
-            let stamp = entry.stamp();
-            let current = Some(stamp.space) == fetched.space
-                && (stamp.tags.is_empty()
-                    || self.within(inner.backend.is_current(&inner.space, stamp, now)).await?);
-            if entry.is_expired(now) || !current {
-                *found = None;
-            }
-        }
-        Ok(entries)
-    }
-
-    /// The valid entry under `key`, if the backend can tell without waiting; `None` means *ask
-    /// [`lookup`](Self::lookup)*.
-    pub fn lookup_now(&self, key: &Key) -> Option<Option<Entry>> {
-        let inner = &*self.inner;
-        if !inner.capabilities.verifies {
-            return None;
-        }
-        inner.backend.get_now(key, inner.clock.now())
-    }
-
-    async fn lookup_one(&self, key: &Key) -> Result<Option<Entry>, Error> {
-        match self.lookup_now(key) {
-            Some(found) => Ok(found),
-            None => Ok(self.lookup(std::slice::from_ref(key)).await?.pop().flatten()),
-        }
-    }
-
     /// Begins a fill: everything that is made after this and stored with it can be invalidated from now on.
     ///
     /// # Errors
@@ -210,6 +170,7 @@ impl Cache {
     /// # Errors
     /// What the backend gives, and [`Deadline`](ErrorKind::Deadline).
     pub async fn put(&self, key: &Key, entry: Entry, when: When) -> Result<bool, Error> {
+        self.note(key, &entry);
         self.within(self.inner.backend.set(key, entry, when, self.inner.clock.now())).await
     }
 
@@ -391,6 +352,7 @@ impl CacheBuilder {
                 deadline: self.deadline,
                 codec: self.codec,
                 flights: Flights::new(),
+                remembered: Remembered::default(),
                 attached: Mutex::default(),
             }),
         }

@@ -1,6 +1,5 @@
 //! Several handles, tasks and namespaces on one table.
 
-
 use crate::{Stage, everywhere};
 
 everywhere! {

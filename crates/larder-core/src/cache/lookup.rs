@@ -1,0 +1,83 @@
+//! Reading entries as they are: what the low-level operations and the layers above stand on.
+
+use super::Cache;
+use crate::backend::Backend;
+use crate::entry::Entry;
+use crate::error::Error;
+use crate::key::Key;
+
+impl Cache {
+    /// The valid entries under `keys`, in one step where the backend can. An entry is valid if it is not expired and was not
+    /// invalidated.
+    ///
+    /// # Errors
+    /// What the backend gives, and [`Deadline`](crate::ErrorKind::Deadline): one deadline bounds the whole of it.
+    pub async fn lookup(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, Error> {
+        self.within(self.valid(keys)).await
+    }
+
+    /// As [`lookup`](Self::lookup), and then those under the keys that only what was found can name. If `more` names none, it is one
+    /// lookup; in any case one deadline bounds the whole.
+    ///
+    /// # Errors
+    /// As [`lookup`](Self::lookup).
+    pub async fn lookup_then(
+        &self,
+        keys: &[Key],
+        more: impl FnOnce(&[Option<Entry>]) -> Vec<Key> + Send,
+    ) -> Result<(Vec<Option<Entry>>, Vec<Option<Entry>>), Error> {
+        let both = async {
+            let found = self.valid(keys).await?;
+            let more = self.valid(&more(&found)).await?;
+            Ok((found, more))
+        };
+        self.within(both).await
+    }
+
+    /// The valid entry under `key`, if the backend can tell without waiting; `None` means *ask
+    /// [`lookup`](Self::lookup)*.
+    pub fn lookup_now(&self, key: &Key) -> Option<Option<Entry>> {
+        let inner = &*self.inner;
+        if !inner.capabilities.verifies {
+            return None;
+        }
+        inner.backend.get_now(key, inner.clock.now())
+    }
+
+    pub(super) async fn lookup_one(&self, key: &Key) -> Result<Option<Entry>, Error> {
+        match self.lookup_now(key) {
+            Some(found) => Ok(found),
+            None => Ok(self.lookup(std::slice::from_ref(key)).await?.pop().flatten()),
+        }
+    }
+
+    /// Stores several finished entries, in one step where the backend can. Those it refuses are returned by their place with the
+    /// reason; the others are stored.
+    ///
+    /// # Errors
+    /// If the store can't be reached: some may be stored.
+    pub async fn put_many(&self, entries: Vec<(Key, Entry)>) -> Result<Vec<(usize, Error)>, Error> {
+        let inner = &*self.inner;
+        for (key, entry) in &entries {
+            self.note(key, entry);
+        }
+        self.within(inner.backend.set_many(entries, inner.clock.now())).await
+    }
+
+    /// Remembers what is about to stand under a key, if it is this cache that checks it.
+    pub(super) fn note(&self, key: &Key, entry: &Entry) {
+        if !self.inner.capabilities.verifies {
+            self.inner.remembered.note(key, entry);
+        }
+    }
+
+    async fn valid(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, Error> {
+        let inner = &*self.inner;
+        let now = inner.clock.now();
+        match (keys, inner.capabilities.verifies) {
+            ([], _) => Ok(Vec::new()),
+            (keys, true) => inner.backend.get_many(keys, now).await,
+            (keys, false) => inner.remembered.look(&inner.backend, keys, now).await,
+        }
+    }
+}

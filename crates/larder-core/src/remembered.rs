@@ -1,0 +1,147 @@
+//! The tags last seen on each key, so that a hit asks for entry, namespace and tags in one step.
+//!
+//! It is only a guess: what an entry's own stamp names is what is checked, and what was not asked for costs one more
+//! step, for all entries together.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::backend::{Backend, Fetched};
+use crate::clock::UnixMillis;
+use crate::entry::Entry;
+use crate::error::Error;
+use crate::key::Key;
+use crate::tag::{Nonce, Tag};
+
+/// How many keys, and tags of theirs, are remembered for certain; about twice as many at most.
+const ROOM: usize = 1 << 17;
+
+/// Reads valid entries from a backend whose reads check nothing, with what it remembers of earlier reads.
+///
+/// A backend that promises valid reads ([`Capabilities::verifying`](crate::Capabilities::verifying)) may keep one and read through
+/// it; for all others the cache does.
+#[derive(Default)]
+pub struct Remembered {
+    hasher: RandomState,
+    /// By a hash of the key: two keys with the same one only guess wrong.
+    generations: Mutex<Generations>,
+}
+
+/// Two generations: when the young one is full, it becomes the old one, which is forgotten.
+#[derive(Default)]
+struct Generations {
+    young: HashMap<u64, Arc<[Tag]>>,
+    old: HashMap<u64, Arc<[Tag]>>,
+    /// How much the young one holds.
+    weight: usize,
+}
+
+impl Remembered {
+    /// The valid entries under `keys`: one [`fetch`](Backend::fetch) a namespace if all their tags were guessed, two if not.
+    ///
+    /// # Errors
+    /// What the backend gives.
+    pub async fn look<B: Backend + ?Sized>(
+        &self,
+        backend: &B,
+        keys: &[Key],
+        now: UnixMillis,
+    ) -> Result<Vec<Option<Entry>>, Error> {
+        let mut entries = Vec::with_capacity(keys.len());
+        // Mostly there is one namespace.
+        for keys in keys.chunk_by(|a, b| a.prefix() == b.prefix()) {
+            entries.extend(self.look_within_one(backend, keys, now).await?);
+        }
+        Ok(entries)
+    }
+
+    async fn look_within_one<B: Backend + ?Sized>(
+        &self,
+        backend: &B,
+        keys: &[Key],
+        now: UnixMillis,
+    ) -> Result<Vec<Option<Entry>>, Error> {
+        let Some(space) = keys.first().map(Key::space) else { return Ok(Vec::new()) };
+        let guesses: Vec<Arc<[Tag]>> = keys.iter().filter_map(|key| self.of(key)).collect();
+        let guessed = once_each(guesses.iter().flat_map(|tags| tags.iter()));
+        let Fetched { mut entries, space: current, tags } =
+            backend.fetch(&space, keys, &guessed, now).await?;
+        for (key, found) in keys.iter().zip(&mut entries) {
+            match found {
+                Some(entry) if entry.is_expired(now) || Some(entry.stamp().space) != current => *found = None,
+                Some(entry) => self.note(key, entry),
+                None => {}
+            }
+        }
+        let carried = entries.iter().flatten().flat_map(|entry| entry.stamp().tags.iter());
+        let late = once_each(carried.map(|(tag, _)| tag).filter(|tag| guessed.binary_search(tag).is_err()));
+        let late_nonces = match late.is_empty() {
+            true => Vec::new(),
+            false => backend.fetch(&space, &[], &late, now).await?.tags,
+        };
+        let stands = |tag: &Tag| -> Option<Nonce> {
+            let (place, nonces) = match guessed.binary_search(tag) {
+                Ok(place) => (place, &tags),
+                Err(_) => (late.binary_search(tag).ok()?, &late_nonces),
+            };
+            nonces.get(place).copied().flatten()
+        };
+        for found in &mut entries {
+            *found = found
+                .take()
+                .filter(|entry| entry.stamp().tags.iter().all(|(tag, nonce)| stands(tag) == Some(*nonce)));
+        }
+        Ok(entries)
+    }
+
+    /// Notes the tags of what stands under a key, so that even the first read knows them.
+    pub fn note(&self, key: &Key, entry: &Entry) {
+        let hash = self.hasher.hash_one(key.identity());
+        let tags = entry.stamp().tags.iter().map(|(tag, _)| tag);
+        let Generations { young, old, weight } = &mut *self.generations.lock();
+        if tags.len() == 0 {
+            *weight -= young.remove(&hash).map_or(0, |tags| 1 + tags.len());
+            old.remove(&hash);
+            return;
+        }
+        if young.get(&hash).is_some_and(|known| known.iter().eq(tags.clone())) {
+            return;
+        }
+        if *weight >= ROOM {
+            std::mem::swap(young, old);
+            young.clear();
+            *weight = 0;
+        }
+        *weight += 1 + tags.len();
+        let before = young.insert(hash, tags.cloned().collect());
+        *weight -= before.map_or(0, |tags| 1 + tags.len());
+    }
+
+    fn of(&self, key: &Key) -> Option<Arc<[Tag]>> {
+        let hash = self.hasher.hash_one(key.identity());
+        let Generations { young, old, .. } = &*self.generations.lock();
+        young.get(&hash).or_else(|| old.get(&hash)).cloned()
+    }
+}
+
+fn once_each<'a>(tags: impl Iterator<Item = &'a Tag>) -> Vec<Tag> {
+    let mut tags: Vec<&Tag> = tags.collect();
+    tags.sort_unstable();
+    tags.dedup();
+    tags.into_iter().cloned().collect()
+}
+
+impl fmt::Debug for Remembered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remembered")
+            .field("keys", &self.generations.lock().young.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
