@@ -6,7 +6,6 @@ use larder_core::{
 };
 
 use crate::SqlCache;
-use crate::name;
 use crate::raw::Counts;
 
 impl Backend for SqlCache {
@@ -19,14 +18,7 @@ impl Backend for SqlCache {
     }
 
     async fn get_many(&self, keys: &[Key], now: UnixMillis) -> Result<Vec<Option<Entry>>, Error> {
-        let mut found = Vec::with_capacity(keys.len());
-        // Mostly there is one namespace, and so one statement.
-        let same = |a: &Key, b: &Key| name::space_of(a).ok() == name::space_of(b).ok();
-        for keys in keys.chunk_by(same) {
-            let space = name::space_of(&keys[0])?;
-            found.extend(self.fetch(&space, keys, &[], now).await?.entries);
-        }
-        Ok(found)
+        self.remembered.look(&self.raw, keys, now).await
     }
 
     async fn fetch(
@@ -36,36 +28,11 @@ impl Backend for SqlCache {
         tags: &[Tag],
         now: UnixMillis,
     ) -> Result<Fetched, Error> {
-        let mut fetched = self.raw.fetch(space, keys, tags, now).await?;
-        // The tags of what was found, which nobody knew before.
-        let mut late: Vec<Tag> = Vec::new();
-        for entry in &mut fetched.entries {
-            let Some(stamp) = entry.as_ref().map(Entry::stamp) else { continue };
-            if Some(stamp.space) != fetched.space {
-                *entry = None;
-                continue;
-            }
-            let unknown = stamp.tags.iter().map(|(tag, _)| tag).filter(|tag| !tags.contains(tag));
-            late.extend(unknown.cloned());
-        }
-        late.sort_unstable();
-        late.dedup();
-        let late_nonces = match late.is_empty() {
-            true => Vec::new(),
-            false => self.raw.fetch(space, &[], &late, now).await?.tags,
-        };
-        let nonce = |tag: &Tag| match tags.iter().position(|t| t == tag) {
-            Some(at) => fetched.tags[at],
-            None => late.binary_search(tag).ok().and_then(|at| late_nonces[at]),
-        };
-        for entry in &mut fetched.entries {
-            let current = |entry: &Entry| entry.stamp().tags.iter().all(|(tag, n)| nonce(tag) == Some(*n));
-            *entry = entry.take().filter(current);
-        }
-        Ok(fetched)
+        self.raw.fetch(space, keys, tags, now).await
     }
 
     async fn set(&self, key: &Key, entry: Entry, when: When, now: UnixMillis) -> Result<bool, Error> {
+        self.remembered.note(key, &entry);
         let stored = self.raw.store(key, entry, when, Counts::Valid, now).await?;
         self.raw.cull_behind(now).await;
         Ok(stored)

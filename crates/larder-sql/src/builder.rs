@@ -109,7 +109,7 @@ impl SqlCacheBuilder {
             ))),
         };
         let culling = Arc::new(Culling::new(self.max_entries));
-        Ok(SqlCache { raw: Raw { engine: Arc::new(engine), culling } })
+        Ok(SqlCache { raw: Raw { engine: Arc::new(engine), culling }, remembered: Arc::default() })
     }
 }
 

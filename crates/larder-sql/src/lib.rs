@@ -28,7 +28,8 @@
 //! # What is promised
 //! - Each operation is made of single statements; there is no transaction that others would wait for. `add`, `incr` and `touch`
 //!   compare what they found with what they replace.
-//! - A read is one statement, also of many keys (up to 1000); for entries with tags one more.
+//! - A read is one statement, also of many keys (up to 1000). The tags that keys had last are asked for along; for entries with others
+//!   it is one more.
 //! - `clear` makes everything in the namespace invalid at once, then removes its rows, 1000 at a time. Other rows stay.
 //! - Culling is done behind the requests, each time a tenth of `max_entries` was written: first what expired, then the oldest.
 //!
@@ -59,8 +60,9 @@ mod statements;
 use std::fmt;
 #[cfg(feature = "sqlite")]
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use larder_core::Error;
+use larder_core::{Error, Remembered};
 
 pub use builder::{SqlCacheBuilder, open};
 
@@ -71,6 +73,7 @@ use raw::Raw;
 #[derive(Clone)]
 pub struct SqlCache {
     raw: Raw,
+    remembered: Arc<Remembered>,
 }
 
 impl SqlCache {

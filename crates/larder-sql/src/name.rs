@@ -1,6 +1,6 @@
 //! What keys are called in the table.
 
-use larder_core::{Error, Key, Space};
+use larder_core::{Error, Key};
 
 /// The longest name that the column takes, in bytes.
 const LONGEST: usize = 512;
@@ -15,11 +15,6 @@ pub(crate) fn of(key: &Key) -> String {
     }
     let prefix = String::from_utf8_lossy(prefix(key)).into_owned();
     prefix + ":b3:" + &blake3::hash(key.identity()).to_hex()
-}
-
-/// The namespace that a key stands in.
-pub(crate) fn space_of(key: &Key) -> Result<Space, Error> {
-    Space::new(std::str::from_utf8(prefix(key)).unwrap_or_default())
 }
 
 /// Whether a key is that of a record: `prefix:kind:…`, with a word where an entry has its version.
@@ -48,6 +43,7 @@ pub(crate) fn check_table(table: &str) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use larder_core::Space;
 
     fn named(prefix: &str, key: &str) -> String {
         of(&Key::value(&Space::new(prefix).unwrap(), 1, key))
@@ -62,7 +58,6 @@ mod tests {
             assert!(name.starts_with("shop:b3:") && name.len() == 72, "{name}");
         }
         assert_ne!(named("", "\0a"), named("", "\0b"));
-        assert_eq!(space_of(&Key::value(&Space::new("shop").unwrap(), 1, "a")).unwrap().prefix(), "shop");
     }
 
     #[test]

@@ -36,6 +36,7 @@ impl Raw {
     pub(crate) async fn ask(&self, ask: Ask) -> Result<Answer, Error> {
         let (mut created, mut conflicts) = (false, 0);
         loop {
+            tracing::trace!(target: "larder::statements", database = self.engine.name(), "a statement is run");
             match self.engine.ask(&ask).await {
                 Ok(answer) => return Ok(answer),
                 Err(Failure::NoTable(_)) if !created => {
@@ -186,7 +187,7 @@ impl Raw {
     }
 
     async fn is_valid(&self, key: &Key, entry: &Entry, now: UnixMillis) -> Result<bool, Error> {
-        self.is_current(&name::space_of(key)?, entry.stamp(), now).await
+        self.is_current(&key.space(), entry.stamp(), now).await
     }
 }
 
