@@ -9,6 +9,7 @@ use crate::cache::{Cache, CacheBuilder};
 use crate::dummy::Dummy;
 use crate::erased::DynBackend;
 use crate::error::Error;
+use crate::timeout::Timeout;
 use crate::url::{CacheUrl, suggest};
 
 type Constructor = Arc<dyn Fn(&mut CacheUrl) -> Result<DynBackend, Error> + Send + Sync>;
@@ -61,6 +62,11 @@ impl Schemes {
         self
     }
 
+    /// The schemes that are there to be opened.
+    pub fn known(&self) -> impl Iterator<Item = &'static str> {
+        self.constructors.keys().copied()
+    }
+
     /// The feature that brings `scheme`, if it is known and not compiled in.
     pub fn feature_of(&self, scheme: &str) -> Option<&'static str> {
         self.features.get(scheme).copied()
@@ -92,19 +98,12 @@ impl Schemes {
         let Some(open) = self.constructors.get(url.scheme()) else { return Err(self.unknown(url.scheme())) };
         let backend = open(url)?;
         let mut builder = CacheBuilder::new(backend);
-        match url.take("timeout").as_deref() {
-            None => {}
-            Some("none" | "forever") => builder = builder.no_timeout(),
-            Some(text) => match crate::url::duration(text) {
-                Some(timeout) => builder = builder.timeout(timeout),
-                None => {
-                    return Err(url.wrong(
-                        "timeout",
-                        text,
-                        "a number of seconds, a duration such as 10m, or none",
-                    ));
-                }
-            },
+        if let Some(text) = url.take("timeout") {
+            match text.parse::<Timeout>() {
+                Ok(Timeout::FOREVER) => builder = builder.no_timeout(),
+                Ok(timeout) => builder = builder.timeout(timeout),
+                Err(_) => return Err(url.wrong("timeout", &text, Timeout::READS)),
+            }
         }
         match (url.take("prefix"), url.take("key_prefix")) {
             (Some(_), Some(_)) => {
@@ -148,7 +147,7 @@ impl fmt::Debug for Schemes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ErrorKind, Timeout};
+    use crate::ErrorKind;
 
     #[test]
     fn what_all_urls_share_is_taken_from_each() {

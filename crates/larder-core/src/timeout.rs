@@ -1,8 +1,10 @@
 //! How long an entry lives.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::clock::{UnixMillis, millis};
+use crate::error::Error;
 
 /// How long an entry lives: a number of seconds, a [`Duration`], [`FOREVER`](Self::FOREVER) or the cache's
 /// [`DEFAULT`](Self::DEFAULT). Zero means *not stored* (and deletes what was there), as in Django.
@@ -41,6 +43,9 @@ impl Timeout {
     pub const FOREVER: Self = Self(Repr::Forever);
     /// Not stored.
     pub const ZERO: Self = Self(Repr::After(0));
+
+    /// What its text may be.
+    pub(crate) const READS: &'static str = "a number of seconds, a duration such as 10m, or none";
 
     /// A number of seconds.
     pub const fn secs(seconds: u64) -> Self {
@@ -94,6 +99,33 @@ impl From<u64> for Timeout {
 impl From<Duration> for Timeout {
     fn from(duration: Duration) -> Self {
         Self(Repr::After(millis(duration)))
+    }
+}
+
+/// As in URLs and files.
+///
+/// ```
+/// use larder_core::Timeout;
+///
+/// assert_eq!("10m".parse::<Timeout>()?, Timeout::from(600));
+/// assert_eq!("none".parse::<Timeout>()?, Timeout::FOREVER);
+/// assert!("ten".parse::<Timeout>().unwrap_err().to_string().contains("a duration such as 10m"));
+/// # Ok::<(), larder_core::Error>(())
+/// ```
+impl FromStr for Timeout {
+    type Err = Error;
+
+    /// Reads `900`, `100ms`, `10m`, `1.5h` or `none` (or `forever`).
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) for anything else.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "none" | "forever" => Ok(Self::FOREVER),
+            text => crate::url::duration(text)
+                .map(Self::from)
+                .ok_or_else(|| Error::config(format!("the timeout {text:?} must be {}", Self::READS))),
+        }
     }
 }
 

@@ -223,12 +223,12 @@ impl CacheUrl {
         let Some((name, _)) = self.options.first() else { return Ok(()) };
         self.blamed = Some(name.clone());
         let nearest = suggest(name, &self.known);
-        Err(Error::config(format!("{name:?} is not an option of {}: cache URLs; {nearest}", self.scheme)))
+        Err(Error::config(format!("{name:?} is not an option of {}: caches; {nearest}", self.scheme)))
     }
 
     pub(crate) fn wrong(&mut self, name: &str, value: &str, wanted: &str) -> Error {
         self.blamed = Some(name.to_owned());
-        Error::config(format!("{name}={value} in a {}: cache URL: it must be {wanted}", self.scheme))
+        Error::config(format!("{name}={value} of a {}: cache must be {wanted}", self.scheme))
     }
 }
 

@@ -31,6 +31,7 @@
 //! |---|---|
 //! | cache a route | [`cache_page`] |
 //! | cache a whole site | [`site()`], or [`UpdateCacheLayer`] and [`FetchFromCacheLayer`] around my middleware |
+//! | name my caches in a file or in the environment | [`from_file`], [`from_env`], [`config`] |
 //! | keep single values | [`Cache`]: `get`, `set`, `try_get_or_set`, … |
 //! | forget pages and values together | tags: [`PageTags`], [`Cache::invalidate`] |
 //! | tell browsers and proxies what to do | [`cache_control`], [`never_cache`], [`vary_on`], [`conditional_get`] |
@@ -38,13 +39,17 @@
 //!
 //! # Features
 //!
-//! `memory` (default): [`memory:`](larder_memory). `file`: `file:///dir`. `redis`: `redis://host:6379/1` and
+//! `config` (default): [`from_file`], [`from_env`] and [`config`]. `memory` (default): [`memory:`](larder_memory). `file`: `file:///dir`. `redis`: `redis://host:6379/1` and
 //! `redis+unix:///path`; `redis-tls`: `rediss://` as well. `memcached`: `memcached://a:11211,b:11211` and `memcached+unix:///path`. `sqlite`: `sqlite:///file.db`. `postgres`: `postgres://host/database`. `session`: `tower_sessions` sessions are asked whether a page changed
 //! them. Features add; none changes what another does.
 
+#[cfg(feature = "config")]
+pub mod config;
 mod open;
 pub mod prelude;
 
+#[cfg(feature = "config")]
+pub use config::{from_env, from_file, from_str};
 pub use larder_core::{
     Backend, Cache, CacheBuilder, CacheUrl, Caches, Capabilities, Clock, Codec, Dummy, DynBackend, Entry,
     Error, ErrorKind, FillError, ManualClock, Schemes, Tag, Timeout,
@@ -83,3 +88,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/coming-from-django.md")]
 struct ComingFromDjango;
+
+/// The examples of the page about configuration, compiled.
+#[cfg(all(doctest, feature = "config"))]
+#[doc = include_str!("../../../docs/configuration.md")]
+struct Configuration;

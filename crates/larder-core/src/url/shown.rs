@@ -9,7 +9,8 @@ pub(super) fn redact(url: &str) -> String {
     if !head.contains('@')
         && let Some(at) = query.rfind('@')
     {
-        return format!("{}***{}", front(head), &query[at..]);
+        let server = query[at..].split(['?', '&']).next().unwrap_or_default();
+        return format!("{}***{server}", front(head));
     }
     let mut shown = match head.rfind('@') {
         Some(at) => format!("{}***{}", front(&head[..at]), &head[at..]),
@@ -34,13 +35,24 @@ fn front(text: &str) -> &str {
     }
 }
 
-/// Refuses a URL whose password has a `/` or `?` in it, before anybody takes the pieces for host, port, path or option and shows
-/// them.
+/// Refuses a URL whose password has a `/` or `?` in it, or that lacks its slashes, before anybody takes the pieces for host, port, path or option
+/// and shows them.
 ///
 /// # Errors
 /// [`Config`](crate::ErrorKind::Config), which says how to write it.
 pub(super) fn checked(url: &str) -> Result<(), Error> {
-    let Some((_, rest)) = url.split_once("://") else { return Ok(()) };
+    let Some((_, rest)) = url.split_once(':') else { return Ok(()) };
+    let Some(rest) = rest.strip_prefix("//") else {
+        let place = rest.split('?').next().unwrap_or_default();
+        // user:password@…
+        return match place.split_once(':') {
+            Some((_, behind)) if behind.contains('@') => Err(Error::config(format!(
+                "{:?} has user and password but no // before them; an @ elsewhere is written %40",
+                redact(url)
+            ))),
+            _ => Ok(()),
+        };
+    };
     let (authority, behind) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     let path = behind.split('?').next().unwrap_or_default();
     let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
@@ -66,6 +78,8 @@ mod tests {
             "redis://u:hunter2@h/x?y",
             "redis://u:hunter2?3@h/1",
             "redis://u:hunter2?a=b@h/1",
+            "redis://u:x?@h/1?password=hunter2",
+            "redis://u:x?a=b@h/1&password=hunter2",
             "redis://u:hunter2/3@h/1",
             "redis://u:12/hunter2@h/1",
             "redis://:hunter2#a@h/1?=",
@@ -73,6 +87,7 @@ mod tests {
             "hunter2@h:6379",
             "redis:u:hunter2@h",
             "redis//u:hunter2@h",
+            "redis+unix:/:hunter2@/run/redis.sock",
             "//u:hunter2@h",
             "redis://u:hunter2@h/?a",
             "redis://h/?a=1&hunter2",
