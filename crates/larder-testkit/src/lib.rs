@@ -7,7 +7,11 @@
 //! use larder_testkit::{Plain, Stage};
 //!
 //! larder_testkit::backend_suite! {
-//!     plain => async { Stage::new(Plain::default()) }
+//!     plain => async {
+//!         let store = Plain::default();
+//!         let same = store.clone();
+//!         Stage::opening(move || same.clone()).rewriting(move |key, change| store.rewrite(key, change))
+//!     }
 //! }
 //! # fn main() {}
 //! ```

@@ -10,12 +10,12 @@ use crate::Stage;
 /// A test that is added to the suite appears wherever it is mounted.
 ///
 /// ```
-/// use larder_testkit::{Plain, Stage};
+/// use larder_testkit::Plain;
 ///
 /// larder_testkit::backend_suite! {
-///     plain => async { Stage::new(Plain::default()) }
+///     plain => async { Plain::stage() }
 ///     #[cfg(unix)]
-///     the_same_again => async { Stage::new(Plain::default()) }
+///     the_same_again => async { Plain::stage() }
 /// }
 /// # fn main() {}
 /// ```
@@ -34,10 +34,17 @@ macro_rules! backend_suite {
             async fn stage() -> $crate::Stage {
                 super::$name().await
             }
+            mod batches { $crate::__mount_batches! {} }
+            mod compare { $crate::__mount_compare! {} }
+            mod contract { $crate::__mount_contract! {} }
+            mod damage { $crate::__mount_damage! {} }
             mod django { $crate::__mount_django! {} }
             mod fills { $crate::__mount_fills! {} }
             mod invalidation { $crate::__mount_invalidation! {} }
             mod keys { $crate::__mount_keys! {} }
+            mod listing { $crate::__mount_listing! {} }
+            mod sharing { $crate::__mount_sharing! {} }
+            mod spaces { $crate::__mount_spaces! {} }
             mod times { $crate::__mount_times! {} }
         }
     )+ };

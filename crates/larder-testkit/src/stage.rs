@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder_core::{Backend, Cache, CacheBuilder, DynBackend, ManualClock};
+use larder_core::{Backend, Cache, CacheBuilder, DynBackend, Key, ManualClock};
 
 /// A busy machine must not make a test fail.
 const PATIENT: Duration = Duration::from_secs(60);
@@ -32,6 +32,21 @@ pub struct Stage {
     again: Option<Arc<dyn Fn() -> DynBackend + Send + Sync>>,
     aging: Option<Arc<dyn Fn(Duration) + Send + Sync>>,
     kept: Vec<Arc<dyn Any + Send + Sync>>,
+    damage: Damage,
+}
+
+/// Makes other bytes of those that are stored.
+type Change<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
+
+type Rewrite = dyn Fn(&Key, Change<'_>) + Send + Sync;
+
+/// How a test comes to the bytes in the store.
+#[derive(Clone)]
+enum Damage {
+    /// Nobody has said.
+    Unknown,
+    Opaque(&'static str),
+    By(Arc<Rewrite>),
 }
 
 impl Stage {
@@ -43,6 +58,7 @@ impl Stage {
             again: None,
             aging: None,
             kept: Vec::new(),
+            damage: Damage::Unknown,
         }
     }
 
@@ -66,6 +82,47 @@ impl Stage {
     pub fn keeping(mut self, what: impl Any + Send + Sync) -> Self {
         self.kept.push(Arc::new(what));
         self
+    }
+
+    /// How to come to the bytes that are stored under a key, past the backend: `rewrite` replaces them by what the function makes of
+    /// them. The suite damages entries so, and makes them look like those of another version.
+    ///
+    /// A store outside this process needs it, or [`opaque`](Self::opaque).
+    #[must_use]
+    pub fn rewriting(
+        mut self,
+        rewrite: impl Fn(&Key, &dyn Fn(&[u8]) -> Vec<u8>) + Send + Sync + 'static,
+    ) -> Self {
+        self.damage = Damage::By(Arc::new(rewrite));
+        self
+    }
+
+    /// No test can come to the stored bytes, and why: the tests of damage are left out.
+    #[must_use]
+    pub fn opaque(mut self, why: &'static str) -> Self {
+        self.damage = Damage::Opaque(why);
+        self
+    }
+
+    /// Whether it was told how to come to the stored bytes.
+    pub fn can_rewrite(&self) -> bool {
+        matches!(self.damage, Damage::By(_))
+    }
+
+    /// Why nobody can come to the stored bytes, if so.
+    pub fn why_opaque(&self) -> Option<&'static str> {
+        if let Damage::Opaque(why) = self.damage { Some(why) } else { None }
+    }
+
+    /// Replaces what is stored under a key, past the backend.
+    ///
+    /// # Panics
+    /// If the stage was not told how: see [`rewriting`](Self::rewriting).
+    pub fn rewrite(&self, key: &Key, change: impl Fn(&[u8]) -> Vec<u8>) {
+        let Damage::By(rewrite) = &self.damage else {
+            panic!("this stage can't come to the stored bytes: tell it with Stage::rewriting")
+        };
+        rewrite(key, &change);
     }
 
     /// The backend.

@@ -46,7 +46,12 @@ impl Stage {
     fn suite(self) -> larder_testkit::Stage {
         let addresses: Vec<String> = self.servers.iter().map(Server::address).collect();
         let open = move || Memcached::builder(&addresses).max_silence(PATIENT).build().unwrap();
-        larder_testkit::Stage::opening(open).keeping(self.servers)
+        let servers = Arc::clone(&self.servers);
+        let stage = larder_testkit::Stage::opening(open).keeping(self.servers);
+        stage.rewriting(move |key, change| {
+            let name = key.name();
+            servers.iter().find(|server| server.has(&name)).unwrap().rewrite(&name, change);
+        })
     }
 }
 

@@ -58,9 +58,13 @@ impl Server {
 
     /// What it says to a line of the protocol, in the words of the protocol.
     pub(crate) fn say(&self, line: &str) -> String {
+        String::from_utf8_lossy(&self.ask(line.as_bytes())).into_owned()
+    }
+
+    fn ask(&self, line: &[u8]) -> Vec<u8> {
         let mut stream = UnixStream::connect(self.socket()).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        stream.write_all(format!("{line}\r\nmn\r\n").as_bytes()).unwrap();
+        stream.write_all(&[line, b"\r\nmn\r\n"].concat()).unwrap();
         let (mut answer, mut part) = (Vec::new(), [0; 4096]);
         while !answer.ends_with(b"MN\r\n") {
             let read = stream.read(&mut part).unwrap();
@@ -68,7 +72,16 @@ impl Server {
             answer.extend_from_slice(&part[..read]);
         }
         answer.truncate(answer.len() - 4);
-        String::from_utf8_lossy(&answer).into_owned()
+        answer
+    }
+
+    /// Replaces the bytes under a name by what `change` makes of them.
+    pub(crate) fn rewrite(&self, name: &str, change: &dyn Fn(&[u8]) -> Vec<u8>) {
+        let answer = self.ask(format!("mg {name} v").as_bytes());
+        let head = answer.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+        let changed = change(&answer[head..answer.len() - 2]);
+        let set = format!("ms {name} {} T0\r\n", changed.len());
+        assert_eq!(self.ask(&[set.as_bytes(), &changed].concat()), b"HD\r\n");
     }
 
     /// Whether something is called `name` there.

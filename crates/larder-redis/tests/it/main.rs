@@ -48,8 +48,9 @@ impl Stage {
     fn suite(self) -> larder_testkit::Stage {
         let server = Arc::clone(&self.server);
         let open = move || patient(&server).build().unwrap();
-        let server = Arc::clone(&self.server);
-        larder_testkit::Stage::opening(open).aging(move |by| server.age(by)).keeping(self.server)
+        let (aged, damaged) = (Arc::clone(&self.server), Arc::clone(&self.server));
+        let stage = larder_testkit::Stage::opening(open).aging(move |by| aged.age(by)).keeping(self.server);
+        stage.rewriting(move |key, change| damaged.rewrite(&key.name(), change))
     }
 }
 

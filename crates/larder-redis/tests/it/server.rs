@@ -101,6 +101,15 @@ impl Server {
         answer(&mut BufReader::new(stream))
     }
 
+    /// Replaces the bytes under a name by what `change` makes of them.
+    pub(crate) fn rewrite(&self, name: &str, change: &dyn Fn(&[u8]) -> Vec<u8>) {
+        let client = redis::Client::open(format!("redis+unix://{}", self.socket().display())).unwrap();
+        let mut connection = client.get_connection().unwrap();
+        let bytes: Vec<u8> = redis::cmd("GET").arg(name).query(&mut connection).unwrap();
+        let set = redis::cmd("SET").arg(name).arg(change(&bytes)).arg("KEEPTTL").exec(&mut connection);
+        set.unwrap();
+    }
+
     /// How often each command was run since the last `CONFIG RESETSTAT`, without those of scripts and our own.
     pub(crate) fn commands(&self) -> Vec<String> {
         let stats = self.cli(&["INFO", "commandstats"]);

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod culling;
+mod damage;
 #[cfg(feature = "postgres")]
 mod servers;
 mod sharing;
@@ -45,7 +46,12 @@ impl Stage {
 
     #[cfg(feature = "postgres")]
     fn postgres() -> Self {
-        let (url, table) = (larder_tests::env::postgres_url(), unique("larder_test"));
+        Self::postgres_table(&unique("larder_test"))
+    }
+
+    #[cfg(feature = "postgres")]
+    fn postgres_table(table: &str) -> Self {
+        let (url, table) = (larder_tests::env::postgres_url(), table.to_owned());
         Self::new(move || SqlCache::postgres(&url).unwrap().max_connections(4).table(&table), None)
     }
 
@@ -99,13 +105,21 @@ macro_rules! everywhere {
 use everywhere;
 
 mod suite {
-    use crate::Stage;
+    use crate::{Stage, damage, unique};
 
     larder_testkit::backend_suite! {
         #[cfg(feature = "sqlite")]
-        sqlite => async { Stage::sqlite().suite() }
+        sqlite => async {
+            let stage = Stage::sqlite();
+            let path = stage._directory.as_ref().unwrap().path().join("cache.db");
+            stage.suite().rewriting(move |key, change| damage::sqlite(&path, "larder_cache", key, change))
+        }
         #[cfg(feature = "postgres")]
-        postgres => async { Stage::postgres().suite() }
+        postgres => async {
+            let (url, table) = (larder_tests::env::postgres_url(), unique("larder_test"));
+            let stage = Stage::postgres_table(&table).suite();
+            stage.rewriting(move |key, change| damage::postgres(&url, &table, key, change))
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! VER and KEY: versions, prefixes, and keys of any shape.
 
-use super::tests;
+use super::{counts, tests};
 use crate::Stage;
 
 tests! {
@@ -23,7 +23,9 @@ async fn ver_01_a_version_sees_only_its_own(stage: Stage) {
     assert!(!cache.delete("answer").version(2).await.unwrap());
     assert!(!cache.touch("answer").version(2).await.unwrap());
     assert!(cache.incr("answer", 1).version(2).await.is_err());
-    assert_eq!(cache.incr("answer", 1).version(1).await.unwrap(), 43);
+    if counts(&stage).await {
+        assert_eq!(cache.incr("answer", 1).version(1).await.unwrap(), 43);
+    }
 }
 
 async fn ver_02_two_aliases_of_other_versions_share_a_store(stage: Stage) {
@@ -71,9 +73,12 @@ async fn key_04_and_06_and_07_any_text_is_a_key(stage: Stage) {
     for (i, key) in keys.iter().enumerate() {
         assert!(cache.add(key, i).await.unwrap(), "{key:.20?}");
     }
+    let counts = counts(&stage).await;
     for (i, key) in keys.iter().enumerate() {
         assert_eq!(cache.get(key).await.unwrap(), Some(i));
-        assert_eq!(cache.incr(key, 1).await.unwrap(), i as i64 + 1);
+        if counts {
+            assert_eq!(cache.incr(key, 1).await.unwrap(), i as i64 + 1);
+        }
         assert!(cache.touch(key).await.unwrap());
     }
     assert_eq!(cache.get_many::<usize, _>(&keys).await.unwrap().len(), keys.len());

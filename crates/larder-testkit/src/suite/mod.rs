@@ -7,11 +7,30 @@
 //! They decide by [`Capabilities`](larder_core::Capabilities) alone what a backend can't do, and then ask that it says so.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+pub mod batches;
+pub mod compare;
+pub mod contract;
+pub mod damage;
 pub mod django;
 pub mod fills;
 pub mod invalidation;
 pub mod keys;
+pub mod listing;
+pub mod sharing;
+pub mod spaces;
+mod store;
 pub mod times;
+
+/// Whether the backend counts; if not, it has to say `Unsupported` and its name, and to leave what stands there.
+async fn counts(stage: &crate::Stage) -> bool {
+    let cache = stage.cache();
+    cache.set("whether it counts", 1).await.unwrap();
+    let Err(error) = cache.incr("whether it counts", 1).await else { return true };
+    assert_eq!(error.kind(), larder_core::ErrorKind::Unsupported, "{error}");
+    assert!(error.to_string().contains(cache.capabilities().name), "{error} does not name the backend");
+    assert_eq!(cache.get("whether it counts").await.unwrap(), Some(1));
+    false
+}
 
 /// Lists the tests of a file: makes them public in its module `tests`, and the macro that mounts them.
 macro_rules! tests {

@@ -2,7 +2,7 @@
 
 use larder_core::Timeout;
 
-use super::tests;
+use super::{counts, tests};
 use crate::Stage;
 
 tests! {
@@ -117,6 +117,9 @@ async fn to_15_thirty_days_and_more_are_no_cliff(stage: Stage) {
 }
 
 async fn incr_keeps_the_expiry(stage: Stage) {
+    if !counts(&stage).await {
+        return;
+    }
     let cache = stage.cache();
     cache.set("count", 1).timeout(10).await.unwrap();
     stage.wait(9);

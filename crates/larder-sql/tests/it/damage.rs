@@ -1,0 +1,39 @@
+//! Comes to the stored bytes past the backend, for the suite's tests of damage.
+
+use larder_core::Key;
+
+/// As [`larder_testkit::Stage::rewriting`] wants it.
+type Change<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
+
+#[cfg(feature = "sqlite")]
+pub(crate) fn sqlite(path: &std::path::Path, table: &str, key: &Key, change: Change<'_>) {
+    let database = rusqlite::Connection::open(path).unwrap();
+    database.busy_timeout(crate::PATIENT).unwrap();
+    let (read, write) = statements(table, "?1", "?2");
+    let name = key.name();
+    let bytes: Vec<u8> = database.query_row(&read, [&name], |row| row.get(0)).unwrap();
+    database.execute(&write, rusqlite::params![name, change(&bytes)]).unwrap();
+}
+
+#[cfg(feature = "postgres")]
+pub(crate) fn postgres(url: &str, table: &str, key: &Key, change: Change<'_>) {
+    use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+    let (read, write) = statements(table, "$1", "$2");
+    let name = key.name();
+    let work = async {
+        let mut database = PgConnection::connect(url).await.unwrap();
+        let read = sqlx::query_scalar(AssertSqlSafe(read)).bind(&*name);
+        let bytes: Vec<u8> = read.fetch_one(&mut database).await.unwrap();
+        let write = sqlx::query(AssertSqlSafe(write)).bind(&*name).bind(change(&bytes));
+        write.execute(&mut database).await.unwrap();
+    };
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(work));
+}
+
+fn statements(table: &str, name: &str, value: &str) -> (String, String) {
+    (
+        format!("SELECT value FROM {table} WHERE name = {name}"),
+        format!("UPDATE {table} SET value = {value} WHERE name = {name}"),
+    )
+}
