@@ -58,11 +58,13 @@ impl fmt::Debug for Space {
 /// Two keys are equal only if their whole identities are. A backend that keeps keys in memory compares
 /// [`identity`](Self::identity); one that talks to a server uses [`name`](Self::name), and what it reads back
 /// carries the identity again, so that a hash alone never decides.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub struct Key {
     identity: SmallVec<[u8; 192]>,
-    /// Where the part begins that is hashed in [`name`](Self::name); the end of `identity` if nothing is.
-    hashed_from: usize,
+    /// Where the part begins that is hashed in [`name`](Self::name).
+    hashed_from: u32,
+    /// How much of `identity` is that of the key which this one was extended from; 0 if it was not.
+    group: u32,
 }
 
 impl Key {
@@ -70,7 +72,7 @@ impl Key {
     pub fn value(space: &Space, version: u64, key: &str) -> Self {
         let mut identity = front(space, version);
         identity.extend_from_slice(key.as_bytes());
-        Self { hashed_from: identity.len(), identity }
+        Self { hashed_from: NOWHERE, identity, group: 0 }
     }
 
     /// Begins the key of something with a long identity; see [`KeyBuilder`].
@@ -78,12 +80,13 @@ impl Key {
         let mut identity = front(space, version);
         identity.extend_from_slice(kind.as_bytes());
         identity.push(b'.');
-        KeyBuilder { hashed_from: identity.len(), identity }
+        KeyBuilder { hashed_from: end(&identity), identity, group: 0 }
     }
 
     /// Goes on building: the key of something that belongs to this one.
     pub fn extend(&self) -> KeyBuilder {
-        KeyBuilder { identity: self.identity.clone(), hashed_from: self.hashed_from }
+        let group = if self.group == 0 { end(&self.identity) } else { self.group };
+        KeyBuilder { identity: self.identity.clone(), hashed_from: self.hashed_from, group }
     }
 
     /// A record of the namespace itself (tags, fence): `prefix:kind:name`. `kind` is not a number, so it is never
@@ -94,10 +97,14 @@ impl Key {
         identity.push(b':');
         identity.extend_from_slice(kind.as_bytes());
         identity.push(b':');
-        let hashed_from = identity.len();
+        let hashed_from = end(&identity);
         identity.extend_from_slice(name.as_bytes());
         let short = name.len() <= 100 && name.bytes().all(|b| b > b' ' && b != 0x7f);
-        Self { hashed_from: if short { identity.len() } else { hashed_from }, identity }
+        Self { hashed_from: if short { NOWHERE } else { hashed_from }, identity, group: 0 }
+    }
+
+    fn split(&self, at: u32) -> (&[u8], &[u8]) {
+        self.identity.split_at(self.identity.len().min(at as usize))
     }
 
     /// Everything that makes this key this key.
@@ -118,13 +125,49 @@ impl Key {
 
     /// What the entry is called in a store: printable for values, with a 160-bit BLAKE3 hash for long identities.
     pub fn name(&self) -> Cow<'_, str> {
-        let (front, rest) = self.identity.split_at(self.hashed_from);
+        let (front, rest) = self.split(self.hashed_from);
         let front = String::from_utf8_lossy(front);
         if rest.is_empty() {
             return front;
         }
-        let hash = blake3::hash(&self.identity).to_hex();
-        Cow::Owned(format!("{front}{}", &hash[..40]))
+        Cow::Owned(format!("{front}{}", hash(&self.identity)))
+    }
+
+    /// What the entry is called in a store that keeps together what has the same text in braces, as Redis Cluster does: a long identity and all
+    /// that [extends](Self::extend) it. Values are called as by [`name`](Self::name).
+    pub fn name_in_group(&self) -> Cow<'_, str> {
+        let (front, rest) = self.split(self.hashed_from);
+        if rest.is_empty() {
+            return self.name();
+        }
+        let front = String::from_utf8_lossy(front);
+        if self.group == 0 {
+            return Cow::Owned(format!("{front}{{{}}}", hash(&self.identity)));
+        }
+        Cow::Owned(format!("{front}{{{}}}{}", hash(self.split(self.group).0), hash(&self.identity)))
+    }
+}
+
+/// 160 bits, in hex.
+fn hash(identity: &[u8]) -> String {
+    let mut hash = blake3::hash(identity).to_hex().to_string();
+    hash.truncate(40);
+    hash
+}
+
+// What a key was extended from is no part of it.
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.hashed_from == other.hashed_from && self.identity == other.identity
+    }
+}
+
+impl Eq for Key {}
+
+impl std::hash::Hash for Key {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.identity.hash(state);
+        self.hashed_from.hash(state);
     }
 }
 
@@ -138,7 +181,16 @@ impl fmt::Debug for Key {
 #[derive(Clone, Debug)]
 pub struct KeyBuilder {
     identity: SmallVec<[u8; 192]>,
-    hashed_from: usize,
+    hashed_from: u32,
+    group: u32,
+}
+
+/// Nothing is hashed.
+const NOWHERE: u32 = u32::MAX;
+
+/// The end of what there is so far. No identity is longer than that.
+fn end(identity: &[u8]) -> u32 {
+    u32::try_from(identity.len()).unwrap_or(NOWHERE)
 }
 
 impl KeyBuilder {
@@ -169,12 +221,12 @@ impl KeyBuilder {
 
     /// The key as it is now; the builder may go on.
     pub fn key(&self) -> Key {
-        Key { identity: self.identity.clone(), hashed_from: self.hashed_from }
+        Key { identity: self.identity.clone(), hashed_from: self.hashed_from, group: self.group }
     }
 
     /// The finished key.
     pub fn build(self) -> Key {
-        Key { identity: self.identity, hashed_from: self.hashed_from }
+        Key { identity: self.identity, hashed_from: self.hashed_from, group: self.group }
     }
 }
 
@@ -202,6 +254,24 @@ mod tests {
         assert_eq!(key.name(), ":1:httpbin_result");
         let key = Key::value(&Space::new("shop").unwrap(), 7, "a b");
         assert_eq!(key.name(), "shop:7:a b");
+    }
+
+    #[test]
+    fn what_extends_a_key_is_in_its_group_and_a_value_is_in_none() {
+        let mut b = Key::builder(&Space::new("shop").unwrap(), 1, "page");
+        let page = b.part(b"/x").clone().build();
+        let mut b = page.extend();
+        let variant = b.mark(b'v').part(b"de").key();
+        let deeper = variant.extend().mark(b'H').key();
+        let name = page.name_in_group().into_owned();
+        assert_eq!(name, page.name().replace("page.", "page.{") + "}");
+        for key in [variant, deeper] {
+            let hash = &key.name()["shop:1:page.".len()..];
+            assert_eq!(key.name_in_group(), format!("{name}{hash}"));
+        }
+        let value = Key::value(&Space::default(), 1, "a{b}");
+        assert_eq!(value.name_in_group(), ":1:a{b}");
+        assert_eq!(value.extend().build(), value, "what it was extended from is no part of a key");
     }
 
     #[test]

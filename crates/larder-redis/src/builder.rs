@@ -11,6 +11,9 @@ use crate::Redis;
 use crate::connector::Connector;
 use crate::dial::{Dial, settings, wrong};
 use crate::remembered::Remembered;
+#[cfg(feature = "cluster")]
+use crate::store::Cluster;
+use crate::store::{Replicated, Store};
 use crate::target::{Target, Watched};
 
 /// Where Redis listens unless said otherwise.
@@ -23,6 +26,7 @@ const MAX_SILENCE: Duration = Duration::from_secs(1);
 #[must_use = "call build()"]
 pub struct RedisBuilder {
     place: Place,
+    replicas: Vec<(String, u16)>,
     tls: bool,
     ca: Option<PathBuf>,
     database: u32,
@@ -38,12 +42,15 @@ enum Place {
     Host(String, u16),
     Socket(PathBuf),
     Watched(Vec<(String, u16)>, String),
+    #[cfg(feature = "cluster")]
+    Nodes(Vec<(String, u16)>),
 }
 
 impl RedisBuilder {
     pub(crate) fn new(host: String) -> Self {
         Self {
             place: Place::Host(host, PORT),
+            replicas: Vec::new(),
             tls: false,
             ca: None,
             database: 0,
@@ -63,7 +70,12 @@ impl RedisBuilder {
         Self { place: Place::Watched(sentinels, master), ..Self::new(String::new()) }
     }
 
-    /// The port; 6379 unless said otherwise. A Unix socket has none, and a sentinel's stands beside its host.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn nodes(nodes: Vec<(String, u16)>) -> Self {
+        Self { place: Place::Nodes(nodes), ..Self::new(String::new()) }
+    }
+
+    /// The port; 6379 unless said otherwise. A Unix socket has none, and those of sentinels and nodes stand beside their hosts.
     pub fn port(mut self, port: u16) -> Self {
         if let Place::Host(_, there) = &mut self.place {
             *there = port;
@@ -74,6 +86,13 @@ impl RedisBuilder {
     /// The number of the database; 0 unless said otherwise.
     pub fn database(mut self, database: u32) -> Self {
         self.database = database;
+        self
+    }
+
+    /// Replicas of the server, from which entries may be read; see [the crate's page](crate#read-replicas). Database, user and password are those of
+    /// the primary.
+    pub fn replicas<H: Into<String>>(mut self, replicas: impl IntoIterator<Item = (H, u16)>) -> Self {
+        self.replicas = replicas.into_iter().map(|(host, port)| (host.into(), port)).collect();
         self
     }
 
@@ -130,23 +149,37 @@ impl RedisBuilder {
                 "connect_timeout and max_silence must be more than 0; leave them out for 1 s",
             ));
         }
-        let nowhere = match &self.place {
-            Place::Host(host, _) => host.is_empty(),
-            Place::Watched(sentinels, _) => {
-                sentinels.is_empty() || sentinels.iter().any(|(host, _)| host.is_empty())
-            }
-            Place::Socket(_) => false,
-        };
+        let nowhere = |hosts: &[(String, u16)]| hosts.iter().any(|(host, _)| host.is_empty());
+        let nowhere = nowhere(&self.replicas)
+            || match &self.place {
+                Place::Host(host, _) => host.is_empty(),
+                Place::Watched(several, _) => several.is_empty() || nowhere(several),
+                #[cfg(feature = "cluster")]
+                Place::Nodes(several) => several.is_empty() || nowhere(several),
+                Place::Socket(_) => false,
+            };
         if nowhere {
             return Err(Error::config("a Redis cache needs a host; write redis://127.0.0.1:6379/0, say"));
         }
+        self.check_place()?;
         let shown = self.shown();
-        let connector = Connector::new(self.target()?, self.connect_timeout, self.max_silence);
-        Ok(Redis {
-            shown: shown.into(),
-            connector: Arc::new(connector),
-            remembered: Arc::new(Remembered::default()),
-        })
+        Ok(Redis { shown: shown.into(), store: self.store()?, remembered: Arc::new(Remembered::default()) })
+    }
+
+    fn check_place(&self) -> Result<(), Error> {
+        #[cfg(feature = "cluster")]
+        if matches!(self.place, Place::Nodes(_)) && self.database != 0 {
+            return Err(Error::config(format!(
+                "a Redis Cluster has database 0 only; leave {} out, and set a key prefix instead",
+                self.database
+            )));
+        }
+        if !self.replicas.is_empty() && !matches!(self.place, Place::Host(..)) {
+            return Err(Error::config(
+                "replicas are named beside a primary: redis://h1:6379/0?replicas=h2:6379,h3:6379; Sentinel and Cluster know theirs",
+            ));
+        }
+        Ok(())
     }
 
     /// Where it is, for people: no user, no password.
@@ -155,28 +188,53 @@ impl RedisBuilder {
         match &self.place {
             Place::Host(host, port) => format!("{scheme}://{host}:{port}/{}", self.database),
             Place::Watched(sentinels, master) => {
-                let all: Vec<String> =
-                    sentinels.iter().map(|(host, port)| format!("{host}:{port}")).collect();
-                format!("{scheme}+sentinel://{}/{master}/{}", all.join(","), self.database)
+                format!("{scheme}+sentinel://{}/{master}/{}", list(sentinels), self.database)
             }
+            #[cfg(feature = "cluster")]
+            Place::Nodes(nodes) => format!("{scheme}+cluster://{}", list(nodes)),
             Place::Socket(path) => format!("redis+unix://{}?db={}", path.display(), self.database),
         }
     }
 
-    fn target(&self) -> Result<Target, Error> {
+    fn store(&self) -> Result<Store, Error> {
         let dial = Dial::new(self.tls, self.ca.as_deref())?;
         let server = settings(self.database, self.username.as_deref(), self.password.as_deref());
+        let (patience, silence) = (self.connect_timeout, self.max_silence);
+        let connector = |target| Connector::new(target, patience, silence);
+        let one = |host: &str, port| -> Result<Connector, Error> {
+            dial.client(host, port, server.clone())
+                .map(|client| connector(Target::One(client)))
+                .map_err(wrong)
+        };
         Ok(match &self.place {
-            Place::Socket(path) => Target::One(dial.local(path, server)?),
-            Place::Host(host, port) => Target::One(dial.client(host, *port, server).map_err(wrong)?),
+            Place::Socket(path) => {
+                Store::One(Arc::new(connector(Target::One(dial.local(path, server.clone())?))))
+            }
+            Place::Host(host, port) if self.replicas.is_empty() => Store::One(Arc::new(one(host, *port)?)),
+            Place::Host(host, port) => {
+                let replicas = self.replicas.iter().map(|(host, port)| one(host, *port));
+                let replicas: Vec<Connector> = replicas.collect::<Result<_, _>>()?;
+                Store::Replicated(Arc::new(Replicated::new(one(host, *port)?, replicas)))
+            }
             Place::Watched(sentinels, master) => {
                 let who = || settings(0, None, self.sentinel_password.as_deref());
                 let sentinels = sentinels.iter().map(|(host, port)| dial.client(host, *port, who()));
                 let sentinels = sentinels.collect::<Result<_, _>>().map_err(wrong)?;
-                Target::Watched(Watched { sentinels, master: master.clone(), dial, settings: server })
+                let watched = Watched { sentinels, master: master.clone(), dial, settings: server };
+                Store::One(Arc::new(Connector::new(Target::Watched(watched), patience, silence)))
+            }
+            #[cfg(feature = "cluster")]
+            Place::Nodes(nodes) => {
+                let nodes = nodes.iter().cloned();
+                Store::Cluster(Arc::new(Cluster::new(nodes, dial, server, patience, silence)))
             }
         })
     }
+}
+
+fn list(hosts: &[(String, u16)]) -> String {
+    let all: Vec<String> = hosts.iter().map(|(host, port)| format!("{host}:{port}")).collect();
+    all.join(",")
 }
 
 impl fmt::Debug for RedisBuilder {

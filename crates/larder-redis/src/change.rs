@@ -1,25 +1,23 @@
-//! Storing, removing, counting, clearing.
+//! Storing, removing, counting.
 
 use bytes::Bytes;
-use larder_core::{Entry, Error, ErrorKind, Key, Nonce, Space, UnixMillis, Value, When, wire};
-use redis::Cmd;
+use larder_core::{Entry, Error, ErrorKind, Key, Nonce, Tag, UnixMillis, When};
 
-use crate::link::Link;
-use crate::look::{Check, Seen, State, integer, judge, look};
+use crate::ask::{Ask, Word};
+use crate::look::{Check, Seen, State, asked_for, encode, integer, judge, look};
 use crate::names::Names;
-use crate::records::{self, millis_left, nonce, text};
+use crate::records::{millis_left, record};
 use crate::remembered::Remembered;
 use crate::scripts::{INCR, SWAP, TAKE, TOUCH};
+use crate::store::Store;
 
 /// How often a condition is looked at again because somebody else was quicker.
 const TRIES: usize = 4;
-/// How many names a sweep asks for, and removes, at once.
-const SWEEP: usize = 1_000;
 
 /// One operation on one key.
 #[derive(Debug)]
 pub(crate) struct Change<'a> {
-    pub(crate) link: &'a Link,
+    pub(crate) store: &'a Store,
     pub(crate) remembered: &'a Remembered,
     pub(crate) key: &'a Key,
     pub(crate) now: UnixMillis,
@@ -31,22 +29,27 @@ impl Change<'_> {
     }
 
     async fn look(&self) -> Result<Option<Seen>, Error> {
-        let found = look(self.link, self.remembered, self.names(), &[self.key], self.now).await?;
+        let found = look(self.store, self.remembered, self.names(), &[self.key], self.now).await?;
         Ok(found.into_iter().next().flatten())
     }
 
     /// Stores. One step, unless there is something that a condition has to be checked on.
     pub(crate) async fn set(&self, entry: &Entry, when: When) -> Result<bool, Error> {
-        let put = Put::of(entry, self.now)?;
+        let put = Put::of(entry, self.store, self.now)?;
         if put.ttl == Some(0) {
             return self.drop_for_expired(when).await;
         }
         self.remembered.note(self.key, entry.stamp().tags.iter().map(|(tag, _)| tag));
         let stored = match when {
-            When::Always if put.space.is_some() => self.swap(&put, "always", None).await?,
-            When::Always => self.link.ask::<()>(&put.command(self.key)).await.map(|()| true)?,
+            When::Always => {
+                let set = put.always(self.store, self.key);
+                self.store.ask(set).await?.to::<()>().map(|()| true)?
+            }
             When::Absent if put.space.is_some() => self.swap(&put, "absent", None).await?,
-            When::Absent => self.link.ask(put.command(self.key).arg("NX")).await?,
+            When::Absent => {
+                let set = put.command(self.store, self.key, &[Word::text("NX")]);
+                self.store.ask(set).await?.to()?
+            }
             When::Present => false,
         };
         if stored {
@@ -80,66 +83,65 @@ impl Change<'_> {
         }
     }
 
-    async fn swap(&self, put: &Put, condition: &str, seen: Option<&Seen>) -> Result<bool, Error> {
-        let (name, names) = (self.key.name(), self.names());
-        let ttl = put.ttl.map(|ttl| ttl.to_string()).unwrap_or_default();
-        let length = seen.map_or(0, |seen| seen.raw.len()).to_string();
-        let space = names.space();
-        let record = put.space.map(|space| text(space) + self.link.run()).unwrap_or_default();
-        let keys = [name.as_bytes(), space.as_bytes()];
-        let keys = if put.space.is_some() { &keys[..] } else { &keys[..1] };
-        let front = seen.map_or(&[][..], Seen::front);
-        let args: [&[u8]; 6] =
-            [&put.bytes, ttl.as_bytes(), condition.as_bytes(), front, length.as_bytes(), record.as_bytes()];
-        self.link.run_script::<i64>(&SWAP, keys, &args).await.map(|stored| stored == 1)
+    async fn swap(&self, put: &Put, condition: &'static str, seen: Option<&Seen>) -> Result<bool, Error> {
+        let swap = put.swap(self.store, self.key, condition, seen);
+        self.store.ask(swap).await?.to::<i64>().map(|stored| stored == 1)
+    }
+
+    /// Replaces the value that is expected by another one, or by nothing. Two steps; what a lock stands on is that the second looks again.
+    pub(crate) async fn compare_and_set(&self, expected: &[u8], with: Option<&Entry>) -> Result<bool, Error> {
+        let put = match with {
+            Some(entry) => Put::of(entry, self.store, self.now)?,
+            None => Put::nothing(),
+        };
+        for _ in 0..TRIES {
+            let Some(seen) = self.look().await? else { return Ok(false) };
+            let State::Valid(there) = &seen.state else { return Ok(false) };
+            if there.value().to_bytes()? != expected {
+                return Ok(false);
+            }
+            if self.swap(&put, "seen", Some(&seen)).await? {
+                let tags = with.map(|entry| entry.stamp().tags.iter().map(|(tag, _)| tag));
+                self.remembered.note(self.key, tags.into_iter().flatten());
+                return Ok(true);
+            }
+        }
+        Err(Error::new(ErrorKind::Backend, "the value changed each time it was to be replaced"))
     }
 
     /// Removes what is not readable, if it is still the same.
     pub(crate) async fn remove_garbage(&self, seen: &Seen) -> Result<(), Error> {
         tracing::warn!(target: "larder::backend", bytes = seen.raw.len(), "what stood under a key was not an entry; it is removed");
-        let nothing = Put { bytes: Bytes::new(), space: None, ttl: Some(0) };
-        self.swap(&nothing, "seen", Some(seen)).await.map(|_| ())
+        self.swap(&Put::nothing(), "seen", Some(seen)).await.map(|_| ())
     }
 
     /// Removes; one step if the tags were guessed.
     pub(crate) async fn remove(&self) -> Result<bool, Error> {
-        let (name, names) = (self.key.name(), self.names());
-        let guess = self.remembered.of(self.key);
-        let guess = guess.as_deref().unwrap_or_default();
-        let mut keys = vec![name.into_owned(), names.space()];
-        keys.extend(guess.iter().map(|tag| names.tag(tag)));
-        let keys: Vec<&[u8]> = keys.iter().map(String::as_bytes).collect();
-        let taken: Vec<Bytes> = self.link.run_script(&TAKE, &keys, &[]).await?;
-        let Some((start, records)) = taken.split_first() else { return Ok(false) };
-        if start.is_empty() {
-            return Ok(false);
-        }
-        let known = guess.iter().cloned().zip(records.iter().skip(1).map(|record| nonce(Some(record), "")));
-        let check =
-            Check { space: nonce(records.first(), self.link.run()), known: known.collect(), now: self.now };
-        let raw = vec![Some(start.clone())];
-        let judged = judge(self.link, self.remembered, names, &[self.key], raw, check).await?;
-        Ok(judged.into_iter().flatten().next().and_then(Seen::valid).is_some())
+        let removed = remove(self.store, self.remembered, self.names(), &[self.key], self.now).await?;
+        Ok(removed > 0)
     }
 
     /// One step. Whether an entry was invalidated is not looked at: with another expiry it is as invalid as before.
     pub(crate) async fn touch(&self, expires: Option<UnixMillis>) -> Result<bool, Error> {
-        let ttl = millis_left(expires, self.now).map(|ttl| ttl.to_string()).unwrap_or_default();
-        let head = expires.map_or_else(|| "-".to_owned(), |at| at.to_string());
-        let now = self.now.to_string();
-        let args = [now.as_bytes(), head.as_bytes(), ttl.as_bytes()];
-        let name = self.key.name();
-        self.link.run_script::<i64>(&TOUCH, &[name.as_bytes()], &args).await.map(|touched| touched == 1)
+        let ttl = millis_left(expires, self.now).map_or(Word::text(""), Word::number);
+        let head = expires.map_or(Word::text("-"), Word::number);
+        let words = vec![Word::number(self.now), head, ttl];
+        let touch = Ask::script(&TOUCH, self.store.name(self.key), words);
+        self.store.ask(touch).await?.to::<i64>().map(|touched| touched == 1)
     }
 
-    /// One step for a bare integer; one with tags is looked at first.
+    /// One step for a bare integer; any other is looked at first.
     pub(crate) async fn incr(&self, delta: i64) -> Result<Option<i64>, Error> {
-        let (name, space, delta) = (self.key.name(), self.names().space(), delta.to_string());
-        let keys = [name.as_bytes(), space.as_bytes()];
         let mut head = Bytes::new();
         for _ in 0..TRIES {
-            let args = [delta.as_bytes(), self.link.run().as_bytes(), &head];
-            let (code, sum): (i64, Bytes) = self.link.run_script(&INCR, &keys, &args).await?;
+            let words = vec![
+                Word::number(delta),
+                Word::Marked(Bytes::from_static(b" "), Bytes::new()),
+                Word::Plain(head),
+            ];
+            let space = self.store.is_whole().then(|| self.names().space());
+            let incr = Ask::script(&INCR, self.store.name(self.key), words).with_key(space);
+            let (code, sum): (i64, Bytes) = self.store.ask(incr).await?.to()?;
             match code {
                 0 => return Ok(None),
                 1 => return Ok(integer(&sum)),
@@ -150,10 +152,7 @@ impl Change<'_> {
                     ));
                 }
                 _ => match self.look().await? {
-                    Some(Seen { raw, state: State::Valid(_) }) => {
-                        let end = raw.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-                        head = raw.slice(..end);
-                    }
+                    Some(seen) if matches!(seen.state, State::Valid(_)) => head = seen.line(),
                     _ => return Ok(None),
                 },
             }
@@ -162,9 +161,67 @@ impl Change<'_> {
     }
 }
 
+/// Removes entries of one namespace, and tells how many of them were valid. One step if their tags were guessed.
+pub(crate) async fn remove(
+    store: &Store,
+    remembered: &Remembered,
+    names: Names<'_>,
+    keys: &[&Key],
+    now: UnixMillis,
+) -> Result<usize, Error> {
+    let mut tags: Vec<Tag> = Vec::new();
+    for key in keys {
+        tags.extend(remembered.of(key).iter().flat_map(|guess| guess.iter()).cloned());
+    }
+    tags.sort_unstable();
+    tags.dedup();
+    let mut asks: Vec<Ask> = keys.iter().map(|key| Ask::script(&TAKE, store.name(key), Vec::new())).collect();
+    asks.extend(asked_for(names, &tags).into_iter().map(Ask::get));
+    let mut answers = store.step(asks).await?.into_iter();
+    let mut taken = Vec::with_capacity(keys.len());
+    for _ in keys {
+        let Some(answer) = answers.next() else { break };
+        let mut found = answer.found()?;
+        found.bytes = found.bytes.filter(|bytes| !bytes.is_empty());
+        taken.push(found);
+    }
+    let records = answers.map(crate::ask::Answer::found).collect::<Result<Vec<_>, _>>()?;
+    let seen = judge(store, remembered, names, keys, taken, Check::of(tags, &records, now)).await?;
+    Ok(seen.into_iter().flatten().filter(|seen| matches!(seen.state, State::Valid(_))).count())
+}
+
+/// Stores several entries in one step, and tells which were refused.
+pub(crate) async fn set_many(
+    store: &Store,
+    remembered: &Remembered,
+    entries: Vec<(Key, Entry)>,
+    now: UnixMillis,
+) -> Result<Vec<(usize, Error)>, Error> {
+    let (mut asks, mut places, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+    for (place, (key, entry)) in entries.iter().enumerate() {
+        match Put::of(entry, store, now) {
+            Ok(put) => {
+                remembered.note(key, entry.stamp().tags.iter().map(|(tag, _)| tag));
+                asks.push(put.always(store, key));
+                places.push(place);
+            }
+            Err(error) => refused.push((place, error)),
+        }
+    }
+    for (place, answer) in places.into_iter().zip(store.step(asks).await?) {
+        match answer.to::<()>() {
+            Ok(()) => {}
+            Err(error) if error.kind().is_outage() => return Err(error),
+            Err(error) => refused.push((place, error)),
+        }
+    }
+    refused.sort_unstable_by_key(|(place, _)| *place);
+    Ok(refused)
+}
+
 /// What is to be stored, as the store has it.
 struct Put {
-    bytes: Bytes,
+    word: Word,
     /// Of a bare integer, which other programs can count on too: under which nonce it may be stored, since it has no stamp that would
     /// say so. Any other entry may be stored at any time.
     space: Option<Nonce>,
@@ -172,46 +229,49 @@ struct Put {
 }
 
 impl Put {
-    fn of(entry: &Entry, now: UnixMillis) -> Result<Self, Error> {
+    fn of(entry: &Entry, store: &Store, now: UnixMillis) -> Result<Self, Error> {
         let value = entry.value().to_bytes()?;
         let ttl = millis_left(entry.expires(), now);
-        if entry.stamp().tags.is_empty() && integer(&value).is_some() {
-            return Ok(Self { bytes: value, space: Some(entry.stamp().space), ttl });
+        // On a Cluster, no script sees an integer and the namespace's record together.
+        if store.is_whole() && entry.stamp().tags.is_empty() && integer(&value).is_some() {
+            return Ok(Self { word: Word::Plain(value), space: Some(entry.stamp().space), ttl });
         }
-        let bytes = wire::encode(&entry.with_value(Value::Bytes(value)))?;
-        Ok(Self { bytes, space: None, ttl })
+        Ok(Self { word: encode(entry, value)?, space: None, ttl })
     }
 
-    fn command(&self, key: &Key) -> Cmd {
-        let mut set = redis::cmd("SET");
-        set.arg(&*key.name()).arg(&self.bytes[..]);
+    fn nothing() -> Self {
+        Self { word: Word::text(""), space: None, ttl: Some(0) }
+    }
+
+    /// Stores in any case, or removes what is there if it is over already.
+    fn always(&self, store: &Store, key: &Key) -> Ask {
+        match self.ttl {
+            Some(0) => Ask::command("UNLINK", store.name(key), Vec::new()),
+            _ if self.space.is_some() => self.swap(store, key, "always", None),
+            _ => self.command(store, key, &[]),
+        }
+    }
+
+    fn command(&self, store: &Store, key: &Key, more: &[Word]) -> Ask {
+        let mut words = vec![self.word.clone()];
         if let Some(ttl) = self.ttl {
-            set.arg("PX").arg(ttl);
+            words.extend([Word::text("PX"), Word::number(ttl)]);
         }
-        set
+        words.extend_from_slice(more);
+        Ask::command("SET", store.name(key), words)
     }
-}
 
-/// Clears a namespace: logically first, in one step, and then by removing its entries, of all versions, and nothing else.
-pub(crate) async fn clear(link: &Link, space: &Space) -> Result<(), Error> {
-    records::renew(link, space).await?;
-    let names = Names::of(space);
-    let mut cursor = Bytes::from_static(b"0");
-    loop {
-        let mut scan = redis::cmd("SCAN");
-        scan.arg(&cursor[..]).arg("MATCH").arg(names.pattern()).arg("COUNT").arg(SWEEP);
-        let (next, mut found): (Bytes, Vec<Bytes>) = link.ask(&scan).await?;
-        found.retain(|name| names.is_entry(name));
-        if !found.is_empty() {
-            let mut unlink = redis::cmd("UNLINK");
-            for name in &found {
-                unlink.arg(&name[..]);
-            }
-            link.ask::<()>(&unlink).await?;
-        }
-        if next == b"0"[..] {
-            return Ok(());
-        }
-        cursor = next;
+    fn swap(&self, store: &Store, key: &Key, condition: &'static str, seen: Option<&Seen>) -> Ask {
+        let length = seen.map_or(0, |seen| seen.raw.len() as u64);
+        let space = self.space.map(|_| Names::around(key).space());
+        let words = vec![
+            self.word.clone(),
+            self.ttl.map_or(Word::text(""), Word::number),
+            Word::text(condition),
+            Word::Plain(seen.map(Seen::front).unwrap_or_default()),
+            Word::number(length),
+            self.space.map_or(Word::text(""), record),
+        ];
+        Ask::script(&SWAP, store.name(key), words).with_key(space)
     }
 }

@@ -52,17 +52,30 @@ impl Connector {
     /// The connection of this runtime.
     pub(crate) async fn link(self: &Arc<Self>) -> Result<Link, Error> {
         let runtime = Handle::try_current().map_err(|_| no_runtime())?;
-        let mut attempt = match self.step(&runtime) {
+        self.linked(&runtime).await.map_err(mapped)
+    }
+
+    /// The same, with the driver's error.
+    pub(crate) async fn linked(self: &Arc<Self>, runtime: &Handle) -> Result<Link, RedisError> {
+        let mut attempt = match self.step(runtime) {
             Step::Use(link) => return Ok(link),
-            Step::Fail(error) => return Err(mapped(error)),
+            Step::Fail(error) => return Err(error),
             Step::Wait(attempt) => attempt,
         };
         let outcome = attempt.wait_for(Option::is_some).await;
         match outcome.as_deref() {
-            Ok(Some(Ok(link))) => Ok(link.clone()),
-            Ok(Some(Err(error))) => Err(mapped(error.clone())),
+            Ok(Some(outcome)) => outcome.clone(),
             // The task is gone, and the runtime with it.
-            Ok(None) | Err(_) => Err(no_runtime()),
+            Ok(None) | Err(_) => Err(std::io::Error::from(std::io::ErrorKind::NotConnected).into()),
+        }
+    }
+
+    /// The connection of this runtime, if there is one now; else one is begun.
+    pub(crate) fn link_now(self: &Arc<Self>) -> Option<Link> {
+        let runtime = Handle::try_current().ok()?;
+        match self.step(&runtime) {
+            Step::Use(link) => Some(link),
+            Step::Wait(_) | Step::Fail(_) => None,
         }
     }
 

@@ -42,18 +42,22 @@
 //!
 //! Not there yet: Cluster (the keys of a page would have to be in one slot), read replicas, more than one connection.
 
+mod ask;
 mod backend;
 mod builder;
 mod change;
 mod connector;
 mod dial;
 mod error;
+mod incarnation;
 mod link;
 mod look;
 mod names;
 mod records;
 mod remembered;
 mod scripts;
+mod store;
+mod sweep;
 mod target;
 #[cfg(feature = "tls")]
 mod tls;
@@ -66,14 +70,14 @@ use std::sync::Arc;
 pub use builder::RedisBuilder;
 pub use url::open;
 
-use connector::Connector;
 use remembered::Remembered;
+use store::Store;
 
 /// The Redis backend. Clones share the connection.
 #[derive(Clone)]
 pub struct Redis {
     shown: Arc<str>,
-    connector: Arc<Connector>,
+    store: Store,
     remembered: Arc<Remembered>,
 }
 
@@ -92,6 +96,12 @@ impl Redis {
         RedisBuilder::watched(sentinels.collect(), master.into())
     }
 
+    /// Settings of a Redis Cluster, with hosts and ports of some of its nodes; the others are learned from them.
+    #[cfg(feature = "cluster")]
+    pub fn cluster<H: Into<String>>(nodes: impl IntoIterator<Item = (H, u16)>) -> RedisBuilder {
+        RedisBuilder::nodes(nodes.into_iter().map(|(host, port)| (host.into(), port)).collect())
+    }
+
     /// Settings of a server at a Unix socket.
     pub fn unix_socket(path: impl Into<PathBuf>) -> RedisBuilder {
         RedisBuilder::at_socket(path.into())
@@ -100,6 +110,6 @@ impl Redis {
 
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Redis").field("url", &self.shown).field("connector", &self.connector).finish()
+        f.debug_struct("Redis").field("url", &self.shown).field("store", &self.store).finish()
     }
 }

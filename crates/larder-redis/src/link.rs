@@ -4,15 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use larder_core::Error;
-use redis::aio::{MultiplexedConnection, SendError};
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, PushInfo, PushKind, RedisError, Value,
-};
+use redis::aio::{ConnectionLike as _, MultiplexedConnection, SendError};
+use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, PushInfo, PushKind, RedisError, Value};
 
-use crate::error::{is_fatal, mapped};
-use crate::scripts::Script;
+use crate::ask::Answer;
+use crate::error::is_fatal;
+use crate::incarnation::{Incarnation, Run};
 
 /// The longest that one command may take when nobody above has a deadline, as when clearing.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -23,7 +20,7 @@ const QUEUE: usize = 1_024;
 pub(crate) struct Link {
     connection: MultiplexedConnection,
     health: Arc<Health>,
-    run: Arc<str>,
+    server: Arc<Incarnation>,
 }
 
 impl Link {
@@ -42,26 +39,23 @@ impl Link {
                 }
                 Ok::<(), SendError>(())
             });
-        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-        let mut ask = redis::cmd("INFO");
-        ask.arg("server");
-        let info = within(timeout, ask.query_async::<String>(&mut connection)).await;
-        let run = match info {
-            Ok(info) => run_of(&info),
-            Err(error) if error.is_io_error() => return Err(error),
-            // Not allowed to this user. Another incarnation of the server then is not noticed.
-            Err(error) => {
-                tracing::warn!(target: "larder::backend", code = error.code(), "the Redis server does not let INFO be read: entries that a restart brings back count as they are");
-                String::new()
-            }
-        };
-        Ok(Self { connection, health, run: run.into() })
+        let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        let link = Self { connection, health, server: Arc::new(Incarnation::new()) };
+        let told = within(timeout, link.send([Incarnation::question()])).await?;
+        for answer in &told {
+            link.server.told(answer, 0);
+        }
+        Ok(link)
     }
 
-    /// What the namespace's nonce is followed by in its record: which incarnation of the server made it. A server that was restarted from
-    /// an old snapshot, or another that took its place, may have lost invalidations, so it begins cold.
-    pub(crate) fn run(&self) -> &str {
-        &self.run
+    /// Which incarnation of the server this is, as far as it is known.
+    pub(crate) fn run(&self) -> Run {
+        self.server.run()
+    }
+
+    /// Whether it is a primary at the other end. Who may not ask is told so by the first write.
+    pub(crate) fn is_primary(&self) -> bool {
+        self.server.is_primary()
     }
 
     /// Whether the next command may use it: neither closed, nor silent for longer than `max_silence` although something was asked.
@@ -69,67 +63,55 @@ impl Link {
         self.health.is_alive(max_silence)
     }
 
-    /// Whether it is a primary at the other end. Who may not ask is told so by the first write.
-    pub(crate) async fn is_primary(&self, timeout: Duration) -> Result<bool, RedisError> {
-        match within(timeout, self.asked::<Value>(&redis::cmd("ROLE"))).await {
-            Ok(Value::Array(role)) => Ok(role.first() == Some(&Value::BulkString(b"master".to_vec()))),
-            Err(error) if error.is_io_error() => Err(error),
-            Ok(_) | Err(_) => Ok(true),
-        }
-    }
-
     pub(crate) fn is_closed(&self) -> bool {
         self.health.closed.load(Ordering::Acquire)
     }
 
-    pub(crate) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Error> {
-        self.asked(command).await.map_err(mapped)
-    }
-
-    /// Several commands in one step, and as one where the pipeline is atomic.
-    pub(crate) async fn ask_all<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, Error> {
-        self.health.asked();
-        let mut connection = self.connection.clone();
-        self.answered(pipeline.query_async(&mut connection).await).map_err(mapped)
-    }
-
-    /// What stands under names, in one step; what is not a string is nothing.
-    pub(crate) async fn mget<N: AsRef<[u8]>>(&self, names: &[N]) -> Result<Vec<Option<Bytes>>, Error> {
-        let mut command = redis::cmd("MGET");
-        for name in names {
-            command.arg(name.as_ref());
+    /// Several commands in one step, in their order; each has an answer of its own. What is said of [`run`](Self::run) afterwards holds for the
+    /// answers.
+    pub(crate) async fn exchange(&self, commands: Vec<Cmd>) -> Result<Vec<Answer>, RedisError> {
+        let due = self.server.due();
+        let question = due.map(|_| Incarnation::question());
+        let mut answers = self.send(question.into_iter().chain(commands)).await?.into_iter();
+        if let Some(asked) = due
+            && let Some(told) = answers.next()
+        {
+            self.server.told(&told, asked);
         }
-        self.ask(&command).await
+        let run = self.run();
+        Ok(answers.map(|value| Answer { value, run }).collect())
     }
 
-    /// Runs a script: one step, but for the first time after the server was started.
-    pub(crate) async fn run_script<T: FromRedisValue>(
+    async fn send(
         &self,
-        script: &Script,
-        keys: &[&[u8]],
-        args: &[&[u8]],
-    ) -> Result<T, Error> {
-        match self.asked(&script.by_name(keys, args)).await {
-            Err(error) if error.kind() == redis::ServerErrorKind::NoScript.into() => {
-                self.ask(&script.by_text(keys, args)).await
-            }
-            done => done.map_err(mapped),
+        commands: impl IntoIterator<Item = Cmd>,
+    ) -> Result<Vec<Result<Value, RedisError>>, RedisError> {
+        let mut pipeline = Pipeline::new();
+        for command in commands {
+            pipeline.add_command(command);
         }
-    }
-
-    async fn asked<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisError> {
         self.health.asked();
         let mut connection = self.connection.clone();
-        self.answered(command.query_async(&mut connection).await)
-    }
-
-    fn answered<T>(&self, answer: Result<T, RedisError>) -> Result<T, RedisError> {
-        match &answer {
-            Err(error) if is_fatal(error) => self.health.close(),
-            Err(error) if error.is_timeout() => {}
-            _ => self.health.answered(),
+        let answers = connection.req_packed_commands(&pipeline, 0, pipeline.len()).await;
+        let answers = answers.map(|answers| answers.into_iter().map(Value::extract_error));
+        match answers {
+            Ok(answers) => {
+                self.health.answered();
+                let answers: Vec<_> = answers.collect();
+                if answers.iter().any(|answer| answer.as_ref().is_err_and(is_fatal)) {
+                    self.health.close();
+                }
+                Ok(answers)
+            }
+            Err(error) => {
+                if is_fatal(&error) {
+                    self.health.close();
+                } else if !error.is_timeout() {
+                    self.health.answered();
+                }
+                Err(error)
+            }
         }
-        answer
     }
 }
 
@@ -142,11 +124,6 @@ pub(crate) async fn within<T>(
         Ok(done) => done,
         Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
     }
-}
-
-fn run_of(info: &str) -> String {
-    let run = info.lines().find_map(|line| line.strip_prefix("run_id:")).map(str::trim);
-    run.map(|run| format!(" {run}")).unwrap_or_default()
 }
 
 /// How a connection does. A silent one is not noticed by the driver: who waited for it was told by their deadline, and is gone.
@@ -203,11 +180,5 @@ mod tests {
         assert!(health.is_alive(Duration::ZERO));
         health.close();
         assert!(!health.is_alive(never));
-    }
-
-    #[test]
-    fn the_incarnation_is_read_out_of_what_the_server_tells() {
-        assert_eq!(run_of("# Server\r\nredis_version:7.0.15\r\nrun_id:ab12\r\ntcp_port:1\r\n"), " ab12");
-        assert_eq!(run_of("# Server\r\n"), "");
     }
 }

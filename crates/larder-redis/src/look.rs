@@ -3,10 +3,15 @@
 use bytes::Bytes;
 use larder_core::{Entry, Error, Key, Nonce, Stamp, Tag, UnixMillis, Value, wire};
 
-use crate::link::Link;
+use crate::ask::{Found, Word};
+use crate::incarnation::Run;
 use crate::names::Names;
 use crate::records::nonce;
 use crate::remembered::Remembered;
+use crate::store::{Read, Store};
+
+/// So much of an entry is compared when it is to be replaced: all of a short one, and of any other the line with the mark of the write that made it.
+const COMPARED: usize = 4_096;
 
 /// What stands under a key.
 #[derive(Debug)]
@@ -20,7 +25,7 @@ pub(crate) struct Seen {
 pub(crate) enum State {
     /// Neither expired nor invalidated.
     Valid(Entry),
-    /// Expired or invalidated; for good, since no nonce ever comes back.
+    /// Expired or invalidated, or taken by another incarnation of the server; for good, since no nonce ever comes back.
     Dead,
     /// Not written by us.
     Garbage,
@@ -34,13 +39,16 @@ impl Seen {
         }
     }
 
-    /// The front by which a script finds out whether it is still there: the line with stamp and expiry, where it has one.
-    pub(crate) fn front(&self) -> &[u8] {
-        let end = match self.state {
-            State::Garbage => self.raw.len().min(512),
-            _ => self.raw.iter().position(|byte| *byte == b'\n').map_or(self.raw.len(), |end| end + 1),
-        };
-        &self.raw[..end]
+    /// The front by which a script finds out whether it is still there.
+    pub(crate) fn front(&self) -> Bytes {
+        let line = self.raw.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        self.raw.slice(..self.raw.len().min(COMPARED.max(line)))
+    }
+
+    /// The line with stamp and expiry.
+    pub(crate) fn line(&self) -> Bytes {
+        let end = self.raw.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        self.raw.slice(..end)
     }
 }
 
@@ -52,20 +60,63 @@ pub(crate) fn integer(bytes: &[u8]) -> Option<i64> {
     if bare { text.parse().ok() } else { None }
 }
 
+/// An entry as it is stored: what `larder_core` writes, where the pair of the empty tag, which tags nothing, is the mark of this write: the
+/// server's incarnation and a number that no other write has.
+pub(crate) fn encode(entry: &Entry, value: Bytes) -> Result<Word, Error> {
+    let stamp = entry.stamp();
+    // Its upper half is of the server that takes it, which is not known yet.
+    let write = Nonce::from_u128(u128::from(unique()));
+    let tags = stamp.tags.iter().filter(|(tag, _)| !tag.as_str().is_empty()).cloned();
+    let tags: Box<[_]> = [(Tag::from(""), write)].into_iter().chain(tags).collect();
+    let marked = Entry::new(Value::Bytes(value), entry.expires(), Stamp { space: stamp.space, tags });
+    let raw = wire::encode(&marked)?;
+    let at = raw.windows(2).position(|two| two == b" =").map_or(raw.len(), |at| at + 2);
+    let end = raw.len().min(at + Run::DIGITS);
+    Ok(Word::Marked(raw.slice(..at), raw.slice(end..)))
+}
+
+/// A number that nobody else has.
+fn unique() -> u64 {
+    let fresh = Nonce::fresh().as_u128();
+    let mut mixed = (fresh >> 64) as u64 ^ (fresh as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    // As in splitmix64: processes count up from random numbers, and their ranges may overlap.
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// What is stored under a name, expired or not.
+#[derive(Debug)]
+pub(crate) enum Stored {
+    Entry(Entry),
+    /// Taken by another incarnation of the server, which may have lost what came after it.
+    Elsewhere,
+    Garbage,
+}
+
 /// The entry in stored bytes. A bare integer has no stamp of its own, so it takes the namespace's nonce as it is now; what makes that right is that
 /// none is stored under an older one, and that clearing removes them.
-pub(crate) fn decode(raw: &Bytes, space: Option<Nonce>) -> Option<Entry> {
-    if integer(raw).is_none() {
-        return wire::decode(raw).ok();
+pub(crate) fn decode(raw: &Bytes, run: Run, space: Option<Nonce>) -> Stored {
+    if integer(raw).is_some() {
+        // Without a record, one that nothing will ever confirm.
+        let stamp = Stamp::untagged(space.unwrap_or_else(Nonce::fresh));
+        return Stored::Entry(Entry::new(Value::Bytes(raw.clone()), None, stamp));
     }
-    // Without a record, one that nothing will ever confirm.
-    let stamp = Stamp::untagged(space.unwrap_or_else(Nonce::fresh));
-    Some(Entry::new(Value::Bytes(raw.clone()), None, stamp))
+    let Ok(entry) = wire::decode(raw) else { return Stored::Garbage };
+    let (marks, tags): (Vec<_>, Vec<_>) =
+        entry.stamp().tags.iter().cloned().partition(|(tag, _)| tag.as_str().is_empty());
+    match marks[..] {
+        [(_, mark)] if Run::in_mark(mark) == run => {
+            let stamp = Stamp { space: entry.stamp().space, tags: tags.into() };
+            Stored::Entry(Entry::new(entry.value().clone(), entry.expires(), stamp))
+        }
+        _ => Stored::Elsewhere,
+    }
 }
 
 /// What stands under keys of one namespace. One step if the tags were guessed, else two.
 pub(crate) async fn look(
-    link: &Link,
+    store: &Store,
     remembered: &Remembered,
     names: Names<'_>,
     keys: &[&Key],
@@ -78,15 +129,14 @@ pub(crate) async fn look(
     }
     tags.sort_unstable();
     tags.dedup();
-    let mut ask: Vec<String> = keys.iter().map(|key| key.name().into_owned()).collect();
-    ask.push(names.space());
-    ask.extend(tags.iter().map(|tag| names.tag(tag)));
-    let mut raw = link.mget(&ask).await?;
-    let records = raw.split_off(keys.len());
-    let space = nonce(records.first().and_then(Option::as_ref), link.run());
-    let known = tags.into_iter().zip(records.iter().skip(1).map(|record| nonce(record.as_ref(), "")));
-    let check = Check { space, known: known.collect(), now };
-    judge(link, remembered, names, keys, raw, check).await
+    let entries: Vec<String> = keys.iter().map(|key| store.name(key)).collect();
+    let Read { entries, records } = store.read(&entries, &asked_for(names, &tags)).await?;
+    judge(store, remembered, names, keys, entries, Check::of(tags, &records, now)).await
+}
+
+/// The records of the namespace and of tags.
+pub(crate) fn asked_for(names: Names<'_>, tags: &[Tag]) -> Vec<String> {
+    std::iter::once(names.space()).chain(tags.iter().map(|tag| names.tag(tag))).collect()
 }
 
 /// What is known of a namespace's records.
@@ -97,6 +147,12 @@ pub(crate) struct Check {
 }
 
 impl Check {
+    /// Out of what stands there, as [`asked_for`].
+    pub(crate) fn of(tags: Vec<Tag>, records: &[Found], now: UnixMillis) -> Self {
+        let known = tags.into_iter().zip(records.iter().skip(1).map(nonce));
+        Self { space: records.first().and_then(nonce), known: known.collect(), now }
+    }
+
     /// Whether the tag's record still holds that nonce; `None` if nobody asked.
     fn holds(&self, tag: &Tag, nonce: Nonce) -> Option<bool> {
         self.known.iter().find(|(known, _)| known == tag).map(|(_, now)| *now == Some(nonce))
@@ -105,26 +161,29 @@ impl Check {
 
 /// Tells what is valid; asks for records that were not guessed.
 pub(crate) async fn judge(
-    link: &Link,
+    store: &Store,
     remembered: &Remembered,
     names: Names<'_>,
     keys: &[&Key],
-    raw: Vec<Option<Bytes>>,
+    found: Vec<Found>,
     mut check: Check,
 ) -> Result<Vec<Option<Seen>>, Error> {
     let mut unknown: Vec<Tag> = Vec::new();
     let mut seen: Vec<Option<Seen>> = Vec::with_capacity(keys.len());
-    for (key, raw) in keys.iter().zip(raw) {
-        let Some(raw) = raw else {
+    for (key, found) in keys.iter().zip(found) {
+        let Some(raw) = found.bytes else {
             seen.push(None);
             continue;
         };
-        let state = match decode(&raw, check.space) {
-            None => State::Garbage,
-            Some(entry) if entry.is_expired(check.now) || Some(entry.stamp().space) != check.space => {
+        let state = match decode(&raw, found.run, check.space) {
+            Stored::Garbage => State::Garbage,
+            Stored::Elsewhere => State::Dead,
+            Stored::Entry(entry)
+                if entry.is_expired(check.now) || Some(entry.stamp().space) != check.space =>
+            {
                 State::Dead
             }
-            Some(entry) => {
+            Stored::Entry(entry) => {
                 let tags = entry.stamp().tags.iter().map(|(tag, _)| tag);
                 remembered.note(key, tags.clone());
                 unknown
@@ -138,8 +197,8 @@ pub(crate) async fn judge(
         unknown.sort_unstable();
         unknown.dedup();
         let ask: Vec<String> = unknown.iter().map(|tag| names.tag(tag)).collect();
-        let records = link.mget(&ask).await?;
-        check.known.extend(unknown.into_iter().zip(records.iter().map(|record| nonce(record.as_ref(), ""))));
+        let records = store.read(&[], &ask).await?.records;
+        check.known.extend(unknown.into_iter().zip(records.iter().map(nonce)));
     }
     for seen in seen.iter_mut().flatten() {
         if let State::Valid(entry) = &seen.state
@@ -188,8 +247,37 @@ mod tests {
     #[test]
     fn a_bare_integer_takes_the_nonce_that_stands_now() {
         let space = Nonce::fresh();
-        let entry = decode(&Bytes::from_static(b"42"), Some(space)).unwrap();
-        assert_eq!((entry.stamp(), entry.expires()), (&Stamp::untagged(space), None));
-        assert!(decode(&Bytes::from_static(b"garbage"), Some(space)).is_none());
+        let run = Run::test(1);
+        match decode(&Bytes::from_static(b"42"), run, Some(space)) {
+            Stored::Entry(entry) => {
+                assert_eq!((entry.stamp(), entry.expires()), (&Stamp::untagged(space), None));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(decode(&Bytes::from_static(b"garbage"), run, Some(space)), Stored::Garbage));
+    }
+
+    #[test]
+    fn an_entry_comes_back_from_the_incarnation_that_took_it_and_from_no_other() {
+        let pair = (Tag::from("a =b"), Nonce::fresh());
+        let stamp = Stamp { space: Nonce::fresh(), tags: Box::new([pair]) };
+        let value = Bytes::from_static(b" =x\n =y");
+        let entry = Entry::new(Value::Bytes(value.clone()), Some(7), stamp.clone());
+        let stored = |run: Run| {
+            let Word::Marked(front, back) = encode(&entry, value.clone()).unwrap() else { unreachable!() };
+            Bytes::from([&front[..], run.to_string().as_bytes(), &back[..]].concat())
+        };
+        let raw = stored(Run::test(0xfeed));
+        match decode(&raw, Run::test(0xfeed), None) {
+            Stored::Entry(back) => {
+                assert_eq!((back.stamp(), back.expires()), (&stamp, Some(7)));
+                assert_eq!(back.value().to_bytes().unwrap(), value);
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(decode(&raw, Run::test(0xbeef), None), Stored::Elsewhere));
+        assert_ne!(raw, stored(Run::test(0xfeed)), "each write has a mark of its own");
+        let unmarked = wire::encode(&entry).unwrap();
+        assert!(matches!(decode(&unmarked, Run::test(0xfeed), None), Stored::Elsewhere));
     }
 }

@@ -1,6 +1,7 @@
 //! What things are called in the store.
 //!
-//! `prefix:1:key` is an entry, `prefix:space:` and `prefix:fence:` are the namespace's records, `prefix:tag:name` is a tag's.
+//! `prefix:1:key` is an entry, `prefix:space:` and `prefix:fence:` are the namespace's records, `prefix:tag:name` is a tag's. On a Cluster, pages
+//! are called `prefix:1:page.{…}` and `prefix:1:page.{…}…`, so that those of one URL are in one slot.
 
 use larder_core::{Key, Space, Tag};
 
@@ -37,25 +38,42 @@ impl<'a> Names<'a> {
 
     /// A pattern that all entries match, whatever stands in the prefix.
     pub(crate) fn pattern(self) -> String {
-        let mut pattern = String::with_capacity(self.0.len() + 8);
-        for c in self.0.chars() {
-            if matches!(c, '*' | '?' | '[' | ']' | '^' | '-' | '\\') {
-                pattern.push('\\');
-            }
-            pattern.push(c);
-        }
-        pattern.push_str(":[0-9]*:*");
-        pattern
+        literal(self.0) + ":[0-9]*:*"
     }
 
     /// Whether something is called as an entry is: prefix, version, key. The pattern can't say that all is digits.
     pub(crate) fn is_entry(self, name: &[u8]) -> bool {
-        let Some(rest) = name.strip_prefix(self.0.as_bytes()).and_then(|rest| rest.strip_prefix(b":")) else {
-            return false;
-        };
-        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        digits > 0 && rest.get(digits) == Some(&b':')
+        self.version(name).is_some()
     }
+
+    /// The digits of the version in an entry's name, and the rest.
+    fn version(self, name: &[u8]) -> Option<(&[u8], &[u8])> {
+        let rest = name.strip_prefix(self.0.as_bytes())?.strip_prefix(b":")?;
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let (version, rest) = rest.split_at(digits);
+        Some((version, rest.strip_prefix(b":")?)).filter(|_| digits > 0)
+    }
+
+    /// The key of what is called so, if it is an entry.
+    pub(crate) fn key(self, space: &Space, name: &[u8]) -> Option<Key> {
+        let (version, rest) = self.version(name)?;
+        let version = std::str::from_utf8(version).ok()?.parse().ok()?;
+        let key = Key::value(space, version, std::str::from_utf8(rest).ok()?);
+        // What others put there may be written differently: 007.
+        (key.name().as_bytes() == name).then_some(key)
+    }
+}
+
+/// A pattern that matches this text only.
+pub(crate) fn literal(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if matches!(c, '*' | '?' | '[' | ']' | '^' | '-' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern
 }
 
 #[cfg(test)]
@@ -81,6 +99,19 @@ mod tests {
             "",
         ] {
             assert!(!names.is_entry(other.as_bytes()), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_an_entry_is_called_tells_its_key() {
+        let space = Space::new("shop").unwrap();
+        let names = Names::of(&space);
+        for (version, key) in [(1, "a:b"), (12, ""), (u64::MAX, "page.{x}y")] {
+            let key = Key::value(&space, version, key);
+            assert_eq!(names.key(&space, key.name().as_bytes()), Some(key));
+        }
+        for other in [&b"shop:tag:1"[..], b"shop:007:x", b"shop:99999999999999999999:x", b"shop:1:\xff"] {
+            assert_eq!(names.key(&space, other), None, "{}", other.escape_ascii());
         }
     }
 

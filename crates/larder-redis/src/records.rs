@@ -1,31 +1,33 @@
-//! The namespace's own records: its nonce, its fence, a nonce for each tag. Each is 32 hex digits; the namespace's is followed by the
-//! server's incarnation.
+//! The namespace's own records: its nonce, its fence, a nonce for each tag. Each is 32 hex digits, a space, and the incarnation of the server
+//! that took it: what another incarnation says is as if it were not there.
 //!
-//! The order of things is that of `larder_core`'s protocol. What is several steps there is one script here, so that nothing
-//! comes between.
+//! The order of things is that of `larder_core`'s protocol, and where the records are makes no difference to it.
 
 use bytes::Bytes;
 use larder_core::{Error, Fill, Nonce, Space, Stamp, Tag, UnixMillis};
 
-use crate::link::Link;
+use crate::ask::{Answer, Ask, Found, Word};
 use crate::names::Names;
-use crate::scripts::{CREATE, SEAL};
+use crate::scripts::KEEP;
+use crate::store::Store;
 
 /// A tag record lives at least this long, so that a burst of short entries does not recreate it each time.
 const TAG_RECORD_MILLIS: u64 = 3_600_000;
 /// Redis adds it to its own time, and must not overflow doing so.
 const LONGEST_MILLIS: u64 = 1 << 60;
 
-/// The nonce in a record that is followed by `tail`.
-pub(crate) fn nonce(record: Option<&Bytes>, tail: &str) -> Option<Nonce> {
-    let (hex, rest) = record?.split_at_checked(32)?;
+/// The nonce in a record, if it is of the incarnation that was asked.
+pub(crate) fn nonce(found: &Found) -> Option<Nonce> {
+    let (hex, rest) = found.bytes.as_ref()?.split_at_checked(32)?;
     let digits = hex.iter().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte));
-    let hex = std::str::from_utf8(hex).ok().filter(|_| digits && rest == tail.as_bytes())?;
+    let there = digits && rest.strip_prefix(b" ")? == found.run.to_string().as_bytes();
+    let hex = std::str::from_utf8(hex).ok().filter(|_| there)?;
     u128::from_str_radix(hex, 16).ok().map(Nonce::from_u128)
 }
 
-pub(crate) fn text(nonce: Nonce) -> String {
-    format!("{:032x}", nonce.as_u128())
+/// A record as it is stored.
+pub(crate) fn record(nonce: Nonce) -> Word {
+    Word::Marked(format!("{:032x} ", nonce.as_u128()).into(), Bytes::new())
 }
 
 /// How long from now, in the server's words; `None` for ever, zero if it is over.
@@ -33,42 +35,49 @@ pub(crate) fn millis_left(expires: Option<UnixMillis>, now: UnixMillis) -> Optio
     expires.map(|at| at.saturating_sub(now).min(LONGEST_MILLIS))
 }
 
+/// Makes a record that is not there, or says what it holds.
+fn make(name: &str, least: Option<u64>) -> Ask {
+    keep(name, Nonce::fresh(), "late", least)
+}
+
+fn keep(name: &str, nonce: Nonce, how: &'static str, least: Option<u64>) -> Ask {
+    let least = least.map_or(Word::text(""), Word::number);
+    Ask::script(&KEEP, name.to_owned(), vec![record(nonce), Word::text(how), least])
+}
+
+/// The nonce that a record holds after `keep`, if it does.
+fn kept(answer: Answer) -> Result<Option<Nonce>, Error> {
+    answer.found().map(|found| nonce(&found))
+}
+
 /// One step if all records are there, else two.
-pub(crate) async fn begin(link: &Link, space: &Space, tags: &[Tag]) -> Result<Fill, Error> {
+pub(crate) async fn begin(store: &Store, space: &Space, tags: &[Tag]) -> Result<Fill, Error> {
     let names = Names::of(space);
     let tags: Vec<&Tag> = tags.iter().filter(|tag| !tag.as_str().is_empty()).collect();
-    let mut keys = vec![names.space(), names.fence()];
-    keys.extend(tags.iter().map(|tag| names.tag(tag)));
-    let mut found = link.mget(&keys).await?;
-    if !complete(&found, link.run()) {
-        let keys: Vec<&[u8]> = keys.iter().map(String::as_bytes).collect();
-        let ttl = TAG_RECORD_MILLIS.to_string();
-        let mut args = vec![link.run().to_owned(), ttl, text(Nonce::fresh()) + link.run()];
-        args.extend(keys.iter().skip(1).map(|_| text(Nonce::fresh())));
-        let args: Vec<&[u8]> = args.iter().map(String::as_bytes).collect();
-        let made: Vec<Bytes> = link.run_script(&CREATE, &keys, &args).await?;
-        found = made.into_iter().map(Some).collect();
+    let mut all = vec![names.space(), names.fence()];
+    all.extend(tags.iter().map(|tag| names.tag(tag)));
+    let found = store.read(&[], &all).await?.records;
+    let mut nonces: Vec<Option<Nonce>> = found.iter().map(nonce).collect();
+    let missing: Vec<usize> = (0..all.len()).filter(|&i| nonces[i].is_none()).collect();
+    if !missing.is_empty() {
+        let make = missing.iter().map(|&i| make(&all[i], (i > 1).then_some(TAG_RECORD_MILLIS)));
+        for (i, answer) in missing.iter().zip(store.step(make.collect()).await?) {
+            nonces[*i] = kept(answer)?;
+        }
     }
-    let at = |i: usize, tail| nonce(found.get(i).and_then(Option::as_ref), tail);
     // They are there now; a server that says otherwise gives a fill that nothing will ever confirm.
-    let mut fill =
-        Fill::new(at(0, link.run()).unwrap_or_else(Nonce::fresh), at(1, "").unwrap_or_else(Nonce::fresh));
-    for (i, tag) in tags.into_iter().enumerate() {
-        fill.capture(tag.clone(), at(i + 2, "").unwrap_or_else(Nonce::fresh));
+    let mut nonces = nonces.into_iter().map(|nonce| nonce.unwrap_or_else(Nonce::fresh));
+    let mut next = || nonces.next().unwrap_or_else(Nonce::fresh);
+    let mut fill = Fill::new(next(), next());
+    for tag in tags {
+        fill.capture(tag.clone(), next());
     }
     Ok(fill)
 }
 
-fn complete(found: &[Option<Bytes>], run: &str) -> bool {
-    found
-        .iter()
-        .enumerate()
-        .all(|(i, record)| nonce(record.as_ref(), if i == 0 { run } else { "" }).is_some())
-}
-
-/// One step, none without tags.
+/// One step, none without tags; two where late tags are on several servers.
 pub(crate) async fn seal(
-    link: &Link,
+    store: &Store,
     space: &Space,
     fill: &Fill,
     late: &[Tag],
@@ -81,68 +90,74 @@ pub(crate) async fn seal(
         return Ok(Some(fill.stamp([])));
     }
     let least = until.map(|at| at.max(now.saturating_add(TAG_RECORD_MILLIS)));
-    let captured = fill.captured();
-    let mut keys = vec![names.fence()];
-    keys.extend(captured.iter().map(|(tag, _)| tag).chain(&missing).map(|tag| names.tag(tag)));
-    let least = millis_left(least, now).map(|ttl| ttl.to_string()).unwrap_or_default();
-    let mut args = vec![captured.len().to_string(), least];
-    args.extend(captured.iter().map(|(_, nonce)| text(*nonce)));
-    args.extend(missing.iter().map(|_| text(Nonce::fresh())));
-    let keys: Vec<&[u8]> = keys.iter().map(String::as_bytes).collect();
-    let args: Vec<&[u8]> = args.iter().map(String::as_bytes).collect();
-    let sealed: Option<Vec<Bytes>> = link.run_script(&SEAL, &keys, &args).await?;
-    let Some(sealed) = sealed else { return Ok(None) };
-    // Late tags are captured only now: an invalidation since the fill began may have been for one of them.
-    if !missing.is_empty() && nonce(sealed.first(), "") != Some(fill.fence()) {
-        return Ok(None);
+    let least = millis_left(least, now);
+    let captured =
+        fill.captured().iter().map(|(tag, nonce)| keep(&names.tag(tag), *nonce, "captured", least));
+    let tags: Vec<Ask> = captured.chain(missing.iter().map(|tag| make(&names.tag(tag), least))).collect();
+    // After the captures, never before: an invalidation renews the fence first and the nonces second, so whatever nonce was captured
+    // too early is betrayed by the fence that is read now.
+    let fence = if missing.is_empty() { Vec::new() } else { vec![Ask::get(names.fence())] };
+    let mut kept_tags: Vec<Option<Nonce>> = Vec::with_capacity(tags.len());
+    let (tags, fence) = store.steps(tags, fence).await?;
+    for answer in tags {
+        kept_tags.push(kept(answer)?);
     }
-    let late = missing.into_iter().zip(sealed.iter().skip(1));
-    let late: Option<Vec<_>> =
-        late.map(|(tag, record)| nonce(Some(record), "").map(|nonce| (tag, nonce))).collect();
-    Ok(late.map(|late| fill.stamp(late)))
+    for fence in fence {
+        if nonce(&fence.found()?) != Some(fill.fence()) {
+            return Ok(None);
+        }
+    }
+    let Some(kept_tags) = kept_tags.into_iter().collect::<Option<Vec<Nonce>>>() else { return Ok(None) };
+    let late = missing.into_iter().zip(kept_tags.into_iter().skip(fill.captured().len()));
+    Ok(Some(fill.stamp(late)))
 }
 
-/// The fence and then the tags, in one transaction.
-pub(crate) async fn invalidate(link: &Link, space: &Space, tags: &[Tag]) -> Result<(), Error> {
+/// The fence, and when that is done the tags.
+pub(crate) async fn invalidate(store: &Store, space: &Space, tags: &[Tag]) -> Result<(), Error> {
     let names = Names::of(space);
-    let mut steps = redis::pipe();
-    steps.atomic().cmd("SET").arg(names.fence()).arg(text(Nonce::fresh())).ignore();
-    for tag in tags.iter().filter(|tag| !tag.as_str().is_empty()) {
-        let fresh = text(Nonce::fresh());
-        steps.cmd("SET").arg(names.tag(tag)).arg(fresh).arg("PX").arg(TAG_RECORD_MILLIS).ignore();
-    }
-    link.ask_all(&steps).await
+    let set = |name: String, more: Vec<Word>| {
+        Ask::command("SET", name, [vec![record(Nonce::fresh())], more].concat())
+    };
+    let brief = || vec![Word::text("PX"), Word::number(TAG_RECORD_MILLIS)];
+    let tags = tags.iter().filter(|tag| !tag.as_str().is_empty());
+    let tags = tags.map(|tag| set(names.tag(tag), brief())).collect();
+    let (fence, tags) = store.steps(vec![set(names.fence(), Vec::new())], tags).await?;
+    fence.into_iter().chain(tags).try_for_each(Answer::to)
 }
 
 /// Makes everything in the namespace invalid, but for bare integers, which carry no stamp.
-pub(crate) async fn renew(link: &Link, space: &Space) -> Result<(), Error> {
+pub(crate) async fn renew(store: &Store, space: &Space) -> Result<(), Error> {
     let names = Names::of(space);
-    let mut steps = redis::pipe();
-    steps.atomic().cmd("SET").arg(names.fence()).arg(text(Nonce::fresh())).ignore();
-    steps.cmd("SET").arg(names.space()).arg(text(Nonce::fresh()) + link.run()).ignore();
-    link.ask_all(&steps).await
+    let set = |name| vec![Ask::command("SET", name, vec![record(Nonce::fresh())])];
+    let (fence, space) = store.steps(set(names.fence()), set(names.space())).await?;
+    fence.into_iter().chain(space).try_for_each(Answer::to)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::incarnation::Run;
 
     #[test]
-    fn only_what_we_write_is_a_record() {
+    fn only_what_we_write_is_a_record_and_only_of_the_incarnation_that_answers() {
         let fresh = Nonce::fresh();
-        let record = Bytes::from(text(fresh) + "run");
-        assert_eq!(nonce(Some(&record), "run"), Some(fresh));
-        assert_eq!(nonce(Some(&record), "other"), None, "of another incarnation");
+        let text = format!("{:032x} {}", fresh.as_u128(), Run::test(7));
+        let found =
+            |text: &str, run| Found { bytes: Some(Bytes::from(text.to_owned())), run: Run::test(run) };
+        assert_eq!(nonce(&found(&text, 7)), Some(fresh));
+        assert_eq!(nonce(&found(&text, 8)), None, "of another incarnation");
         for garbage in [
             "",
             "x",
-            &"x".repeat(32),
-            &"A".repeat(32),
-            &format!("+{}", "1".repeat(31)),
-            &"1".repeat(33),
+            &"x".repeat(49),
+            &"A".repeat(49),
+            &text[1..],
+            &text[..48],
+            &text.replace(' ', "-"),
+            &format!("+{}", &text[1..]),
             &"é".repeat(16),
         ] {
-            assert_eq!(nonce(Some(&Bytes::from(garbage.to_owned())), ""), None, "{garbage}");
+            assert_eq!(nonce(&found(garbage, 7)), None, "{garbage}");
         }
     }
 

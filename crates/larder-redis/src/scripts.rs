@@ -1,8 +1,7 @@
 //! What must be one step at the server. Bodies of pages are never read here, except to give one another expiry.
 
+use std::fmt;
 use std::sync::LazyLock;
-
-use redis::Cmd;
 
 /// A script, and the name under which a server keeps it.
 pub(crate) struct Script {
@@ -19,27 +18,26 @@ macro_rules! script {
     };
 }
 
-script!(CREATE, "create.lua");
-script!(SEAL, "seal.lua");
+script!(KEEP, "keep.lua");
 script!(SWAP, "swap.lua");
 script!(TOUCH, "touch.lua");
 script!(INCR, "incr.lua");
 script!(TAKE, "take.lua");
 
 impl Script {
-    /// The call by its name, which a server that was restarted does not know.
-    pub(crate) fn by_name(&self, keys: &[&[u8]], args: &[&[u8]]) -> Cmd {
-        call("EVALSHA", self.compiled.get_hash(), keys, args)
+    /// The name, which a server that was restarted does not know.
+    pub(crate) fn hash(&self) -> &str {
+        self.compiled.get_hash()
     }
 
-    /// The call with its text, after which the server knows it.
-    pub(crate) fn by_text(&self, keys: &[&[u8]], args: &[&[u8]]) -> Cmd {
-        call("EVAL", self.text, keys, args)
+    /// The text; who was sent it knows the name afterwards.
+    pub(crate) fn text(&self) -> &'static str {
+        self.text
     }
 }
 
-fn call(command: &str, script: &str, keys: &[&[u8]], args: &[&[u8]]) -> Cmd {
-    let mut call = redis::cmd(command);
-    call.arg(script).arg(keys.len()).arg(keys).arg(args);
-    call
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.hash())
+    }
 }

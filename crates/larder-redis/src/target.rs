@@ -35,7 +35,7 @@ impl Target {
         let (host, port) = watched.primary(timeout).await?;
         let client = watched.dial.client(&host, port, watched.settings.clone())?;
         let link = Link::open(&client, timeout).await?;
-        if !link.is_primary(timeout).await? {
+        if !link.is_primary() {
             let text = "the server that Sentinel named is a replica";
             return Err((ErrorKind::MasterNameNotFoundBySentinel, text).into());
         }

@@ -8,10 +8,14 @@ use crate::{Redis, RedisBuilder};
 
 /// Where sentinels listen unless said otherwise.
 const SENTINEL_PORT: u16 = 26379;
+/// Where servers listen unless said otherwise.
+const PORT: u16 = 6379;
 
 /// Opens `redis://[user:password@]host[:port][/database]`, `redis+unix:///path?db=1`,
-/// `redis+sentinel://[user:password@]host[:port],host…/master[/database]`, and the same over TLS as `rediss://…` and `rediss+sentinel://…`, with the options
-/// `connect_timeout`, `max_silence`, `sentinel_password` and, for TLS, `ca_file`. What is special in a URL stands as `%xx` in user, password and path.
+/// `redis+sentinel://[user:password@]host[:port],host…/master[/database]`, with the feature `cluster` also
+/// `redis+cluster://[user:password@]host[:port],host…`, and the same over TLS as `rediss://…`, `rediss+sentinel://…` and `rediss+cluster://…`, with the options
+/// `connect_timeout`, `max_silence`, `sentinel_password`, `replicas` (as in `redis://h1?replicas=h2:6379,h3:6379`) and, for TLS, `ca_file`. What is special in a
+/// URL stands as `%xx` in user, password and path.
 ///
 /// ```
 /// use larder_core::Schemes;
@@ -27,8 +31,8 @@ const SENTINEL_PORT: u16 = 26379;
 /// ```
 ///
 /// # Errors
-/// [`Config`](larder_core::ErrorKind::Config) for a URL that can't be right; [`Unsupported`](larder_core::ErrorKind::Unsupported) for several hosts, and
-/// for TLS without the feature `tls`.
+/// [`Config`](larder_core::ErrorKind::Config) for a URL that can't be right; [`Unsupported`](larder_core::ErrorKind::Unsupported) for a Cluster without
+/// the feature `cluster`, and for TLS without the feature `tls`.
 pub fn open(url: &mut CacheUrl) -> Result<Redis, Error> {
     let scheme = url.scheme().to_owned();
     let authority = url.authority().unwrap_or_default().to_owned();
@@ -43,8 +47,6 @@ pub fn open(url: &mut CacheUrl) -> Result<Redis, Error> {
         }
         (RedisBuilder::at_socket(PathBuf::from(path)), None)
     } else if let Some(scheme) = scheme.strip_suffix("+sentinel") {
-        let sentinels =
-            place.split(',').map(|one| host(one).map(|(host, port)| (host, port.unwrap_or(SENTINEL_PORT))));
         let (master, rest) =
             path.trim_start_matches('/').split_once('/').unwrap_or((path.trim_start_matches('/'), ""));
         if master.is_empty() {
@@ -52,17 +54,18 @@ pub fn open(url: &mut CacheUrl) -> Result<Redis, Error> {
                 "a redis+sentinel: cache URL names the primary: redis+sentinel://h1:26379,h2:26379/mymaster/0",
             ));
         }
-        let mut builder =
-            RedisBuilder::watched(sentinels.collect::<Result<_, _>>()?, decode(master, "name")?);
+        let mut builder = RedisBuilder::watched(hosts(place, SENTINEL_PORT)?, decode(master, "name")?);
         if let Some(password) = url.take("sentinel_password") {
             builder = builder.sentinel_password(password);
         }
         (builder.tls(scheme == "rediss"), database(rest)?)
+    } else if let Some(scheme) = scheme.strip_suffix("+cluster") {
+        (cluster(hosts(place, PORT)?)?.tls(scheme == "rediss"), database(&path)?)
     } else {
         let (host, port) = host(place)?;
-        let mut builder = RedisBuilder::new(host).tls(scheme == "rediss");
-        if let Some(port) = port {
-            builder = builder.port(port);
+        let mut builder = RedisBuilder::new(host).tls(scheme == "rediss").port(port.unwrap_or(PORT));
+        if let Some(replicas) = url.take("replicas") {
+            builder = builder.replicas(hosts(&replicas, PORT)?);
         }
         (builder, database(&path)?)
     };
@@ -99,10 +102,27 @@ pub fn open(url: &mut CacheUrl) -> Result<Redis, Error> {
     builder.build()
 }
 
+#[cfg(feature = "cluster")]
+fn cluster(nodes: Vec<(String, u16)>) -> Result<RedisBuilder, Error> {
+    Ok(RedisBuilder::nodes(nodes))
+}
+
+#[cfg(not(feature = "cluster"))]
+fn cluster(_: Vec<(String, u16)>) -> Result<RedisBuilder, Error> {
+    Err(Error::unsupported(
+        "Redis Cluster is not compiled in; enable the feature \"redis-cluster\" of the crate `larder`",
+    ))
+}
+
+/// Several, separated by commas.
+fn hosts(places: &str, default: u16) -> Result<Vec<(String, u16)>, Error> {
+    places.split(',').map(|one| host(one).map(|(host, port)| (host, port.unwrap_or(default)))).collect()
+}
+
 fn host(place: &str) -> Result<(String, Option<u16>), Error> {
     if place.contains(',') {
         return Err(Error::unsupported(
-            "a redis: cache URL names one server; for Sentinel write redis+sentinel://h1,h2/mymaster/0; Cluster is not supported yet",
+            "a redis: cache URL names one server; of several, write redis+cluster://h1,h2 for a Cluster, redis+sentinel://h1,h2/mymaster/0 for Sentinel, redis://h1/0?replicas=h2 for replicas",
         ));
     }
     if let Some(rest) = place.strip_prefix('[') {

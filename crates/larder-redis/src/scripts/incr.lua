@@ -1,4 +1,4 @@
--- Adds to an integer. KEYS[1]: where; KEYS[2]: the namespace's record. ARGV[1]: how much; ARGV[2]: what the namespace's nonce is followed by;
+-- Adds to an integer. KEYS[1]: where; KEYS[2]: the namespace's record, if it is on this server. ARGV[1]: how much; ARGV[2]: what its nonce is followed by;
 -- ARGV[3]: the head of the entry that was seen and is valid, or nothing.
 -- Returns 0 for nothing there, 1 and the sum, 2 for what can't be counted on, 3 for: look first.
 local key, head = KEYS[1], ARGV[3]
@@ -9,8 +9,8 @@ local function integer(text)
   return text == '0' or string.find(text, '^-?[1-9]%d*$') ~= nil
 end
 if length <= 20 and integer(redis.call('GET', key)) then
-  local record = redis.pcall('GET', KEYS[2])
-  if type(record) ~= 'string' or #record ~= 32 + #ARGV[2] or string.sub(record, 33) ~= ARGV[2] then return { 0, '' } end
+  local record = KEYS[2] and redis.pcall('GET', KEYS[2])
+  if KEYS[2] and (type(record) ~= 'string' or #record ~= 32 + #ARGV[2] or string.sub(record, 33) ~= ARGV[2]) then return { 0, '' } end
   if type(redis.pcall('INCRBY', key, ARGV[1])) ~= 'number' then return { 2, '' } end
   -- Not the reply of INCRBY: a number of Lua has no more than 53 bits.
   return { 1, redis.call('GET', key) }

@@ -92,6 +92,11 @@ impl Server {
 
     /// Asks as `redis-cli` does; the answer as it comes, lists one line an item.
     pub(crate) fn cli(&self, words: &[&str]) -> String {
+        self.asked(words).unwrap_or_else(|error| panic!("the server says {error}"))
+    }
+
+    /// The same; what the server refuses is an error.
+    pub(crate) fn asked(&self, words: &[&str]) -> Result<String, String> {
         let mut stream = UnixStream::connect(self.socket()).unwrap();
         let mut question = format!("*{}\r\n", words.len());
         for word in words {
@@ -146,11 +151,11 @@ pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn answer(from: &mut impl BufRead) -> String {
+fn answer(from: &mut impl BufRead) -> Result<String, String> {
     let mut line = String::new();
     from.read_line(&mut line).unwrap();
     let line = line.trim_end();
-    match line.split_at(1) {
+    Ok(match line.split_at(1) {
         ("$" | "*", "-1") => String::new(),
         ("$", length) => {
             let mut bytes = vec![0; length.parse::<usize>().unwrap() + 2];
@@ -158,11 +163,12 @@ fn answer(from: &mut impl BufRead) -> String {
             String::from_utf8_lossy(&bytes[..bytes.len() - 2]).into_owned()
         }
         ("*", count) => {
-            (0..count.parse().unwrap()).map(|_: usize| answer(from)).collect::<Vec<_>>().join("\n")
+            let items = (0..count.parse().unwrap()).map(|_: usize| answer(from));
+            items.collect::<Result<Vec<_>, _>>()?.join("\n")
         }
-        ("-", error) => panic!("the server says {error}"),
+        ("-", error) => return Err(error.to_owned()),
         (_, rest) => rest.to_owned(),
-    }
+    })
 }
 
 /// Until each thread of a stopped process stands still: the signal is on its way when `kill` has returned.

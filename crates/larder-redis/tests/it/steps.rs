@@ -73,5 +73,5 @@ async fn storing_is_a_step_to_begin_one_to_store_and_one_more_with_tags() {
     assert_eq!(cache.incr("n", 1).await.unwrap(), 3);
     assert_eq!(scripts(&counted(&stage)), ["evalsha 1"]);
     cache.invalidate(["t", "u", "v"]).await.unwrap();
-    assert_eq!(counted(&stage), ["exec 1", "multi 1", "set 4"]);
+    assert_eq!(counted(&stage), ["set 4"]);
 }
