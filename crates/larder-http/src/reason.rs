@@ -118,6 +118,10 @@ reasons! {
     CookieKeyed = "cookie-keyed", "Name the cookies that matter with cookies([…]), or drop them with ignore_cookies().";
     /// The page was stored for the request's credentials.
     CredentialKeyed = "credential-keyed", "Say public in Cache-Control if everybody may see the page.";
+    /// The origin failed, and what is stored stands in for it.
+    StaleOnError = "stale-on-error", "Look at the origin; or forbid it with must-revalidate.";
+    /// The origin could not be reached, and what is stored must not be served without asking it.
+    OriginUnreachable = "origin-unreachable", "Look at the origin.";
     /// The URL has as many variants as are allowed.
     VariantLimit = "variant-limit", "Vary on fewer fields, or on fields with fewer values.";
 }

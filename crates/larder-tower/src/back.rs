@@ -22,21 +22,24 @@ use crate::outer::{Added, Outer};
 use crate::parts::{PageTags, PageTimeout, shorter};
 use crate::respond;
 use crate::settings::Level;
+use crate::shared::GatewayPlan;
 
 /// A year: what "for ever" is called in `max-age`.
 const YEAR_SECS: u64 = 31_536_000;
 /// More fields than this in a `Vary` are not worth keeping variants of.
-const MOST_FIELDS: usize = 32;
+pub(crate) const MOST_FIELDS: usize = 32;
 
 /// What was decided at the head of a response that can be stored.
-struct Plan {
-    fields: VaryFields,
-    widened: bool,
-    timing: Timing,
-    tags: Vec<Tag>,
-    headers: HeaderMap,
-    added: Added,
-    expected: Option<u64>,
+pub(crate) struct Plan {
+    pub(crate) fields: VaryFields,
+    pub(crate) widened: bool,
+    pub(crate) timing: Timing,
+    pub(crate) tags: Vec<Tag>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) added: Added,
+    pub(crate) expected: Option<u64>,
+    /// Only by the rules of a shared cache.
+    pub(crate) gateway: Option<GatewayPlan>,
 }
 
 impl Lead {
@@ -53,19 +56,27 @@ impl Lead {
         let now = self.visit.cache.clock().now();
         let plan = match private_elsewhere {
             Some(reason) => Err(reason),
-            None => self.plan(&parts, &body, now),
+            None => match &self.gateway {
+                None => self.plan(&parts, &body, now),
+                Some(gateway) => self.plan_shared(gateway, &parts, &body, now),
+            },
         };
         match plan {
             Err(reason) => {
                 self.release(reason, parts.status);
-                if reason == Reason::ZeroTimeout || parts.status == StatusCode::NOT_MODIFIED {
+                if self.gateway.is_none()
+                    && (reason == Reason::ZeroTimeout || parts.status == StatusCode::NOT_MODIFIED)
+                {
                     self.patch_unstored(&mut parts, now);
                 }
                 say(&mut parts.headers, self.forward, Some(reason));
                 self.unstored(parts, body, now)
             }
             Ok(plan) => {
-                parts.headers = plan.headers.clone();
+                parts.headers = match &plan.gateway {
+                    None => plan.headers.clone(),
+                    Some(gateway) => gateway.client.clone(),
+                };
                 self.land(parts, body, plan, outer, now).await
             }
         }
@@ -139,7 +150,7 @@ impl Lead {
         if let Some(PageTags(more)) = parts.extensions.get() {
             tags.extend(more.iter().cloned());
         }
-        Ok(Plan { fields, widened, timing, tags, headers, added, expected })
+        Ok(Plan { fields, widened, timing, tags, headers, added, expected, gateway: None })
     }
 
     /// How long the page lives: the layer's timeout or the response's `max-age`, in the order that Django has for each level, and never
@@ -185,7 +196,8 @@ impl Lead {
     /// A response that is not stored goes on as it is, except that a condition we took from the request is evaluated on it.
     fn unstored(&self, mut parts: Parts, body: Body, now: UnixMillis) -> Response<Body> {
         let facts = self.visit.facts;
-        if facts.conditional && self.leader.is_some() && parts.status == StatusCode::OK {
+        let taken = self.leader.is_some() || self.gateway.as_ref().is_some_and(|gateway| gateway.conditional);
+        if facts.conditional && taken && parts.status == StatusCode::OK {
             let (status, headers) =
                 respond::conditioned(parts.status, &parts.headers, facts, &self.visit.headers, now);
             if status == StatusCode::NOT_MODIFIED {
@@ -207,7 +219,12 @@ impl Lead {
     ) -> Response<Body> {
         let Self { visit, forward, fill, traffic, flight, leader, .. } = *self;
         let (facts, settings) = (visit.facts, visit.engine.settings().clone());
-        let identity = if facts.head { visit.identity.head_twin() } else { visit.identity.clone() };
+        let is_part = plan.gateway.as_ref().is_some_and(|gateway| gateway.is_part);
+        let identity = match (facts.head, is_part) {
+            (true, _) => visit.identity.head_twin(),
+            (false, true) => visit.identity.part_twin(),
+            (false, false) => visit.identity.clone(),
+        };
         let variant = identity.variant(&plan.fields, &visit.headers, plan.widened);
         let meta = StoredMeta {
             key: Bytes::copy_from_slice(variant.key().identity()),
@@ -224,9 +241,12 @@ impl Lead {
         (status.stored, status.ttl) = (true, Some(plan.timing.ttl_secs(now)));
         status.detail = meta.flags.credentialed.then(|| facts.keyed());
 
-        // What the store keeps carries no cache's status of this very response.
+        // What the store keeps carries no cache's status of this very response; a gateway's keeps those of caches before it.
         let mut stored = plan.headers;
-        stored.remove(CACHE_STATUS);
+        if plan.gateway.is_none() {
+            stored.remove(CACHE_STATUS);
+        }
+        let shareable = plan.gateway.as_ref().is_none_or(|gateway| gateway.shareable);
         let landed = |body: LandedBody| {
             let (fields, variant, headers) = (plan.fields.clone(), variant.clone(), stored.clone());
             Arc::new(Landed {
@@ -237,6 +257,7 @@ impl Lead {
                 widened: plan.widened,
                 meta: meta.clone(),
                 body,
+                shareable,
             })
         };
         let gate = |landed: &Arc<Landed>| {
@@ -248,6 +269,8 @@ impl Lead {
                 limit: settings.max_variants,
                 landed: Arc::clone(landed),
                 leader: leader.clone(),
+                keep: plan.gateway.as_ref().map(|gateway| gateway.keep),
+                parts: plan.gateway.as_ref().and_then(|gateway| gateway.parts(&visit, &plan.fields)),
             };
             Gate::new(store, Arc::clone(&traffic), flight.clone())
         };
@@ -420,7 +443,7 @@ fn secs(timeout: Timeout) -> u64 {
     timeout.as_millis().map_or(YEAR_SECS, |ms| ms.div_ceil(1000))
 }
 
-fn is_event_stream(headers: &HeaderMap) -> bool {
+pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_some_and(|v| {
         v.as_bytes().trim_ascii_start().to_ascii_lowercase().starts_with(b"text/event-stream")
     })

@@ -21,6 +21,7 @@ use crate::outer::{Enclosed, Outer};
 use crate::parts::{Beside, PageTags};
 use crate::respond;
 use crate::settings::{Level, Settings};
+use crate::shared::Gateway;
 use crate::which::{Chosen, choose};
 
 /// How long a key is remembered as not storable; its requests wait for nobody meanwhile.
@@ -28,7 +29,7 @@ pub(crate) const PASS_MILLIS: u64 = 60_000;
 /// The same after a server error, which may be over soon.
 pub(crate) const PASS_ERROR_MILLIS: u64 = 1_000;
 /// How often a request that waited joins another flight before it goes alone.
-const REGROUPS: usize = 8;
+pub(crate) const REGROUPS: usize = 8;
 
 /// The engine of one layer. Clones share it.
 #[derive(Clone, Debug)]
@@ -45,7 +46,7 @@ pub(crate) struct Visit {
     /// The request's fields as the outermost end of the layer saw them.
     pub(crate) headers: HeaderMap,
     pub(crate) began: UnixMillis,
-    enclosed: Enclosed,
+    pub(crate) enclosed: Enclosed,
 }
 
 /// What becomes of an admitted request at the front.
@@ -73,6 +74,8 @@ pub(crate) struct Lead {
     pub(crate) known_length: bool,
     /// What stood beside the response where the inner end saw it.
     pub(crate) beside: Beside,
+    /// By the rules of a shared cache.
+    pub(crate) gateway: Option<Gateway>,
 }
 
 /// What [`Engine::enter`] makes of a request.
@@ -178,7 +181,7 @@ impl Visit {
     }
 
     /// Under what those meet who make the same variant by GET, and by this request's method.
-    fn flight_keys(&self, fields: &VaryFields) -> (Key, Key) {
+    pub(crate) fn flight_keys(&self, fields: &VaryFields) -> (Key, Key) {
         let by_get = self.identity.variant(fields, &self.headers, false).key().clone();
         let own = match self.facts.head {
             true => self.identity.head_twin().variant(fields, &self.headers, false).key().clone(),
@@ -188,7 +191,7 @@ impl Visit {
     }
 
     /// Whether a page that another request made is the one that this request asks for.
-    fn is_ours(&self, landed: &Landed) -> bool {
+    pub(crate) fn is_ours(&self, landed: &Landed) -> bool {
         let variant = |identity: &Identity| {
             identity.variant(&landed.fields, &self.headers, landed.widened).key().clone()
         };
@@ -283,7 +286,7 @@ impl Visit {
         Front::Alone(self, forward, Reason::WaitLimit)
     }
 
-    fn lead(
+    pub(crate) fn lead(
         self,
         forward: Forward,
         fill: Fill,
@@ -300,6 +303,7 @@ impl Visit {
             leader,
             known_length: false,
             beside: Beside::default(),
+            gateway: None,
         }
     }
 
@@ -309,7 +313,7 @@ impl Visit {
     }
 
     /// The tags that the page will have whatever the handler says.
-    fn known_tags(&self) -> Vec<Tag> {
+    pub(crate) fn known_tags(&self) -> Vec<Tag> {
         let mut tags = self.engine.settings.tags.clone();
         tags.push(self.identity.url_tag());
         tags

@@ -15,7 +15,7 @@ use axum::extract::OriginalUri;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use larder_core::{Cache, Key, KeyBuilder};
-use larder_http::{VaryFields, canonical_field, joined_cookies};
+use larder_http::{VaryFields, canonical_field, canonical_field_unordered, joined_cookies};
 
 use crate::admit::{Facts, ROUTING_FIELDS};
 use crate::settings::{Level, Settings};
@@ -32,6 +32,8 @@ pub(crate) struct Identity {
     /// The cookies that count, if they are not simply all of them; `Some("")`: none.
     cookies: Option<HeaderValue>,
     digest: Option<Digest>,
+    /// The order of languages of equal weight says nothing.
+    unordered: bool,
     /// What the application sees where a middleware between the pair changed the request.
     inner: Option<Box<HeaderMap>>,
 }
@@ -42,7 +44,8 @@ impl Identity {
     pub(crate) fn of(settings: &Settings, cache: &Cache, own_id: bool, parts: &Parts, facts: Facts) -> Self {
         let (primary, url_len) = primary(settings, cache, own_id, parts, facts);
         let (mut cookies, mut digest) = (None, None);
-        if facts.cookie || facts.credentials {
+        // A shared cache goes by what the response says: Vary, private, and the rule for Authorization.
+        if (facts.cookie || facts.credentials) && !settings.policy.is_shared() {
             let counted = counted_cookies(settings, &parts.headers);
             digest = credentials(settings, &parts.headers, counted.as_ref().map(|(value, _)| &**value));
             cookies = match counted {
@@ -53,7 +56,7 @@ impl Identity {
                 _ => None,
             };
         }
-        Self { primary, url_len, cookies, digest, inner: None }
+        Self { primary, url_len, cookies, digest, unordered: settings.policy.is_shared(), inner: None }
     }
 
     /// Removes the cookies that do not count from the request that the handler will see.
@@ -99,6 +102,27 @@ impl Identity {
         twin
     }
 
+    /// The same request, of whose answer only parts were seen.
+    pub(crate) fn part_twin(&self) -> Self {
+        let mut twin = self.clone();
+        let mut b = twin.primary.extend();
+        b.mark(b'R');
+        twin.primary = b.build();
+        twin
+    }
+
+    /// The same request with content that it is keyed on (QUERY).
+    pub(crate) fn with_content(&self, content: &[&[u8]]) -> Self {
+        let mut with = self.clone();
+        let mut b = with.primary.extend();
+        b.mark(b'Q');
+        for part in content {
+            b.part(part);
+        }
+        with.primary = b.build();
+        with
+    }
+
     /// The digest of the request's credentials.
     pub(crate) fn digest(&self) -> Option<Digest> {
         self.digest
@@ -130,6 +154,7 @@ impl Identity {
                 }
                 canonical_field(name, &seen, &mut sink);
             }
+            _ if self.unordered => canonical_field_unordered(name, headers, &mut sink),
             _ => canonical_field(name, headers, &mut sink),
         }
     }
@@ -179,6 +204,11 @@ impl Variant {
         &self.key
     }
 
+    /// Whether it is for one user.
+    pub(crate) fn is_credentialed(&self) -> bool {
+        self.credentialed
+    }
+
     /// The two slots it may stand in.
     pub(crate) fn slots(&self, primary: &Identity, limit: u32) -> [Key; 2] {
         let hash = blake3::hash(self.key.identity());
@@ -209,6 +239,7 @@ fn tag(url: &[u8]) -> larder_core::Tag {
 fn url(settings: &Settings, cache: &Cache, own_id: bool, parts: &Parts) -> KeyBuilder {
     let mut b = cache.key_builder("page");
     b.mark(match settings.level {
+        _ if settings.policy.is_shared() => b'G',
         Level::Page => b'P',
         Level::Site => b'S',
     });

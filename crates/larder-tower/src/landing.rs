@@ -41,6 +41,8 @@ pub(crate) struct Landed {
     pub(crate) widened: bool,
     pub(crate) meta: StoredMeta,
     pub(crate) body: LandedBody,
+    /// Those who wait may have it; not what has to be validated before each use.
+    pub(crate) shareable: bool,
 }
 
 pub(crate) enum LandedBody {
@@ -131,6 +133,10 @@ pub(crate) struct Store {
     pub(crate) limit: u32,
     pub(crate) landed: Arc<Landed>,
     pub(crate) leader: Option<Arc<Leader<Landing>>>,
+    /// Until when it is kept though it is stale.
+    pub(crate) keep: Option<UnixMillis>,
+    /// What a part is joined with.
+    pub(crate) parts: Option<Parts>,
 }
 
 impl Store {
@@ -155,23 +161,83 @@ impl Store {
 
     async fn try_run(&self, body: Bytes) -> Result<bool, larder_core::Error> {
         let landed = &self.landed;
-        let until = landed.meta.timing.usable_until();
+        let until = landed.meta.timing.usable_until().max(self.keep.unwrap_or(0));
         let until = (until != UnixMillis::MAX).then_some(until);
         let Some(stamp) = self.cache.seal(&self.fill, &self.tags, until).await? else { return Ok(false) };
         // Overtaken by a fill that began after an invalidation: ours is the older page.
         if self.leader.as_ref().is_some_and(|leader| !leader.is_open()) {
             return Ok(false);
         }
-        let inline = landed.fields.is_empty() && (landed.widened || !self.identity.is_credentialed());
-        let primary = self.identity.primary_key();
-        let mut meta = landed.meta.clone();
-        if inline {
-            meta.key = Bytes::copy_from_slice(primary.identity());
+        let headers = match self.keep {
+            None => respond::seeded(landed.headers.clone()),
+            Some(_) => landed.headers.clone(),
+        };
+        let page = StoredResponse { status: landed.status, headers, body, meta: landed.meta.clone() };
+        let place = Place {
+            identity: &self.identity,
+            variant: &landed.variant,
+            fields: &landed.fields,
+            limit: self.limit,
+        };
+        match self.parts.as_ref().and_then(|parts| parts.join(&page, self.cache.clock().now())) {
+            Some((joined, whole)) => {
+                let (identity, variant) = match &whole {
+                    Some((identity, variant)) => (identity, variant),
+                    None => (&self.identity, &landed.variant),
+                };
+                Place { identity, variant, ..place }.store(&self.cache, joined, until, stamp).await?;
+            }
+            None => place.store(&self.cache, page, until, stamp).await?,
         }
-        let headers = respond::seeded(landed.headers.clone());
-        let page = StoredResponse { status: landed.status, headers, body, meta };
+        Ok(true)
+    }
+}
+
+/// A stored response that a new part may be joined with.
+pub(crate) struct Parts {
+    pub(crate) rules: Arc<larder_http::shared::Rules>,
+    pub(crate) held: Arc<StoredResponse>,
+    /// Where the whole is stored, if it becomes one.
+    pub(crate) whole: (Identity, Variant),
+}
+
+impl Parts {
+    /// The two joined, and where that is stored if it is another place than the part's.
+    fn join(
+        &self,
+        part: &StoredResponse,
+        now: UnixMillis,
+    ) -> Option<(StoredResponse, Option<(Identity, Variant)>)> {
+        let joined = larder_http::shared::combine(&self.rules, &self.held, part, now)?;
+        let whole = (joined.status == StatusCode::OK).then(|| self.whole.clone());
+        Some((joined, whole))
+    }
+}
+
+/// Where a page is stored so that requests find it.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) identity: &'a Identity,
+    pub(crate) variant: &'a Variant,
+    pub(crate) fields: &'a VaryFields,
+    pub(crate) limit: u32,
+}
+
+impl Place<'_> {
+    /// Stores a page, and notes in its URL's record what it varies on.
+    pub(crate) async fn store(
+        self,
+        cache: &Cache,
+        mut page: StoredResponse,
+        until: Option<UnixMillis>,
+        stamp: larder_core::Stamp,
+    ) -> Result<(), larder_core::Error> {
+        let inline = self.fields.is_empty() && !self.variant.is_credentialed();
+        let primary = self.identity.primary_key();
+        let key = if inline { primary.identity() } else { self.variant.key().identity() };
+        page.meta.key = Bytes::copy_from_slice(key);
         let page = Record::of(Arc::new(page));
-        let there = self.cache.lookup(std::slice::from_ref(primary)).await?.pop().flatten();
+        let there = cache.lookup(std::slice::from_ref(primary)).await?.pop().flatten();
         let mut record = match there.as_ref().map(Record::from_entry) {
             Some(Ok(record)) => Record::clone(&record),
             _ => Record::default(),
@@ -179,13 +245,13 @@ impl Store {
         if inline {
             record.page = page.page;
             let until = later(until, there.as_ref().filter(|_| !record.sets.is_empty()), until);
-            self.cache.put(primary, Entry::new(record.into_value(), until, stamp), When::Always).await?;
-            return Ok(true);
+            cache.put(primary, Entry::new(record.into_value(), until, stamp), When::Always).await?;
+            return Ok(());
         }
         let untagged = larder_core::Stamp::untagged(stamp.space);
-        let slot = self.slot().await?;
-        self.cache.put(&slot, Entry::new(page.into_value(), until, stamp), When::Always).await?;
-        let noted = record.note(&landed.fields);
+        let slot = self.slot(cache).await?;
+        cache.put(&slot, Entry::new(page.into_value(), until, stamp), When::Always).await?;
+        let noted = record.note(self.fields);
         let outlived =
             there.as_ref().is_none_or(|entry| later(entry.expires(), None, until) != entry.expires());
         if noted || outlived {
@@ -195,20 +261,20 @@ impl Store {
                 _ => untagged,
             };
             let until = later(until, there.as_ref(), until);
-            self.cache.put(primary, Entry::new(record.into_value(), until, stamp), When::Always).await?;
+            cache.put(primary, Entry::new(record.into_value(), until, stamp), When::Always).await?;
         }
-        Ok(true)
+        Ok(())
     }
 
     /// The slot to store the variant in: its own from before, else a free one, else the one with the older page.
-    async fn slot(&self) -> Result<Key, larder_core::Error> {
-        let [first, second] = self.landed.variant.slots(&self.identity, self.limit);
-        let found = self.cache.lookup(&[first.clone(), second.clone()]).await?;
+    async fn slot(self, cache: &Cache) -> Result<Key, larder_core::Error> {
+        let [first, second] = self.variant.slots(self.identity, self.limit);
+        let found = cache.lookup(&[first.clone(), second.clone()]).await?;
         let age = |entry: &Option<Entry>| {
             let page = entry.as_ref().and_then(|e| Record::from_entry(e).ok()).and_then(|r| r.page.clone());
             match page {
                 None => 1,
-                Some(page) if *page.meta.key == *self.landed.variant.key().identity() => 0,
+                Some(page) if *page.meta.key == *self.variant.key().identity() => 0,
                 Some(page) => page.meta.timing.response_time.max(2),
             }
         };
@@ -251,7 +317,10 @@ impl Gate {
         state.approved = true;
         state.traffic.unpass(&state.flight);
         if let Some(leader) = &state.store.leader {
-            leader.publish(Landing::Page(Arc::clone(&state.store.landed)));
+            leader.publish(match state.store.landed.shareable {
+                true => Landing::Page(Arc::clone(&state.store.landed)),
+                false => Landing::Alone,
+            });
         }
         Self::ready(&mut waiting)
     }

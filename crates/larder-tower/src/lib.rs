@@ -6,6 +6,7 @@
 //! | room | what lives there |
 //! |---|---|
 //! | [`Engine`], [`Settings`] | request → key → lookup → decision → fetch → store |
+//! | [`Policy`], [`OriginUnreachable`] | by which rules: Django's, or those of a shared cache |
 //! | [`CachesLayer`] | which caches serve the layers inside, and the last word on what they store |
 //! | [`PageTags`], [`PageTimeout`] | what a handler puts beside its response |
 //! | [`never_cache`], [`cache_control`], [`vary_on`], [`conditional_get`] | Django's header decorators |
@@ -28,9 +29,11 @@ mod outer;
 mod page;
 mod pair;
 mod parts;
+mod policy;
 mod record;
 mod respond;
 mod settings;
+mod shared;
 mod which;
 
 pub use cacheable::Cacheable;
@@ -45,4 +48,5 @@ pub use names::IDENTITY_HEADERS;
 pub use page::PageFuture;
 pub use pair::Ticket;
 pub use parts::{PageTags, PageTimeout};
+pub use policy::{OriginUnreachable, Policy};
 pub use settings::{CacheChoice, Level, Settings};

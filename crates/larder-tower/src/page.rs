@@ -23,6 +23,7 @@ use crate::engine::{Engine, Entrance, Front, Lead, Visit, has_body, into_body, s
 use crate::landing::Landing;
 use crate::outer::Outer;
 use crate::respond;
+use crate::shared;
 
 /// How long the pages of a URL that was written to may take to be dropped once the client is gone.
 const PURGE: Duration = Duration::from_secs(60);
@@ -98,6 +99,10 @@ impl Engine {
         S: Cacheable<B>,
         B: http_body::Body + Send + 'static,
     {
+        if self.settings().policy.is_shared() {
+            let work = Box::pin(shared::serve(self.clone(), inner.clone(), request));
+            return PageFuture { kind: Kind::Work { work } };
+        }
         let (parts, body) = request.into_parts();
         let entrance = self.enter(&parts, has_body(parts.version, &body), true);
         let kind = match entrance {

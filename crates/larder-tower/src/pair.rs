@@ -33,6 +33,8 @@ type Boxed<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
 pub struct Ticket(Arc<Mutex<State>>);
 
 enum State {
+    /// By the rules of a shared cache the inner end does everything.
+    Gateway(Engine),
     /// Sorted out; nobody has fetched yet.
     Open(Box<Visit>, Uri),
     /// Being fetched.
@@ -86,6 +88,11 @@ impl Engine {
         let outside = parts.extensions.get::<Outer>().cloned();
         if let Some(judge) = &judge {
             parts.extensions.insert(judge.ear());
+        }
+        if self.settings().policy.is_shared() {
+            parts.extensions.insert(Ticket(Arc::new(Mutex::new(State::Gateway(self.clone())))));
+            let response = inner.call(Request::from_parts(parts, body));
+            return Box::pin(judged(judge, async move { response.await.map(into_body) }));
         }
         let visit = match self.enter(&parts, has_body(parts.version, &body), false) {
             Entrance::Bypass(Reason::Method) if !is_safe(&parts.method) => {
@@ -185,10 +192,16 @@ impl Engine {
                 Ok(response)
             });
         };
-        let State::Open(mut visit, uri) = ticket.take() else {
+        let (mut visit, uri) = match ticket.take() {
+            State::Open(visit, uri) => (visit, uri),
+            State::Gateway(engine) => {
+                return Box::pin(engine.page(inner, Request::from_parts(parts, body)));
+            }
             // It passes by; or this is a second Fetch inside the first, which leads.
-            let response = inner.clone().oneshot(Request::from_parts(parts, body));
-            return Box::pin(async move { response.await.map(into_body) });
+            _ => {
+                let response = inner.clone().oneshot(Request::from_parts(parts, body));
+                return Box::pin(async move { response.await.map(into_body) });
+            }
         };
         let headers = mem::take(&mut visit.headers);
         let Visit { engine, identity, .. } = &mut *visit;

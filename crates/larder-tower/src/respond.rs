@@ -58,7 +58,11 @@ pub(crate) fn conditioned(
     now: UnixMillis,
 ) -> (StatusCode, HeaderMap) {
     let method = if facts.head { Method::HEAD } else { Method::GET };
-    if facts.conditional && evaluate_cached(&method, request, headers, now) == Precondition::NotModified {
+    // Conditions are for what would be a success (RFC 9110, section 13.2.1).
+    if facts.conditional
+        && status.is_success()
+        && evaluate_cached(&method, request, headers, now) == Precondition::NotModified
+    {
         return (StatusCode::NOT_MODIFIED, not_modified_headers(headers));
     }
     (status, headers.clone())
@@ -83,7 +87,7 @@ pub(crate) fn finish(
     let body = if status == StatusCode::NOT_MODIFIED {
         bare(&headers)
     } else if facts.head {
-        if !head_only && !headers.contains_key(header::CONTENT_LENGTH) {
+        if !head_only && status != StatusCode::NO_CONTENT && !headers.contains_key(header::CONTENT_LENGTH) {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         }
         bare(&headers)

@@ -11,6 +11,7 @@ use larder_core::{Cache, Tag, Timeout};
 
 use crate::cookies::CookieRule;
 use crate::names::IDENTITY_HEADERS;
+use crate::policy::Policy;
 
 /// Which cache a layer uses: one given as it is, or an alias that is looked up among the request's or the process's
 /// [`Caches`](larder_core::Caches).
@@ -79,6 +80,7 @@ pub struct Settings {
     pub(crate) max_waiters: usize,
     pub(crate) max_wait: Duration,
     pub(crate) max_fill: Duration,
+    pub(crate) policy: Policy,
 }
 
 impl Settings {
@@ -102,6 +104,7 @@ impl Settings {
             max_waiters: 100_000,
             max_wait: Duration::from_secs(30),
             max_fill: Duration::from_secs(60),
+            policy: Policy::origin(),
         }
     }
 }
@@ -233,6 +236,13 @@ macro_rules! layer_setters {
             self
         }
 
+        /// By which rules is decided what is stored and reused: Django's, which is the default, or those of a shared cache
+        /// ([RFC 9111](https://www.rfc-editor.org/rfc/rfc9111)) for a gateway. See [`Policy`](larder_tower::Policy).
+        pub fn policy(mut self, policy: $crate::Policy) -> Self {
+            $crate::Settings::edit(&mut self.settings).set_policy(policy);
+            self
+        }
+
         /// How long a fill goes on after its client went away; 60 s unless said otherwise.
         pub fn max_fill(mut self, limit: std::time::Duration) -> Self {
             $crate::Settings::edit(&mut self.settings).set_max_fill(limit);
@@ -290,6 +300,9 @@ impl Settings {
     }
     pub fn set_max_waiters(&mut self, waiters: usize) {
         self.max_waiters = waiters;
+    }
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy;
     }
     pub fn set_max_fill(&mut self, limit: Duration) {
         self.max_fill = limit;

@@ -61,8 +61,8 @@ pub use larder_site::{
 };
 pub use larder_tower::{
     CacheChoice, CacheControlLayer, CachesLayer, ConditionalGetLayer, CookieRule, IDENTITY_HEADERS,
-    IGNORED_COOKIES, NeverCacheLayer, PageTags, PageTimeout, VaryOnLayer, cache_control, conditional_get,
-    never_cache, vary_on,
+    IGNORED_COOKIES, NeverCacheLayer, OriginUnreachable, PageTags, PageTimeout, Policy, VaryOnLayer,
+    cache_control, conditional_get, never_cache, vary_on,
 };
 pub use open::{open, schemes};
 

@@ -44,6 +44,16 @@ use std::borrow::Cow;
 /// The form is a pair of netstrings (`6:accept,3:a/b,`); a field that isn't there has `-,` for the second. It is
 /// meant for hashing and comparing within one version of this crate, not for storage.
 pub fn canonical_field(name: &HeaderName, headers: &HeaderMap, sink: &mut dyn FnMut(&[u8])) {
+    canonical(name, headers, false, sink);
+}
+
+/// As [`canonical_field`], but languages of equal weight are in one order too: to the letter of
+/// [RFC 9110 §12.5.4](https://www.rfc-editor.org/rfc/rfc9110#section-12.5.4) their order says nothing.
+pub fn canonical_field_unordered(name: &HeaderName, headers: &HeaderMap, sink: &mut dyn FnMut(&[u8])) {
+    canonical(name, headers, true, sink);
+}
+
+fn canonical(name: &HeaderName, headers: &HeaderMap, unordered: bool, sink: &mut dyn FnMut(&[u8])) {
     netstring(name.as_str().as_bytes(), sink);
     if !headers.contains_key(name) {
         return sink(b"-,");
@@ -60,7 +70,7 @@ pub fn canonical_field(name: &HeaderName, headers: &HeaderMap, sink: &mut dyn Fn
     let preferences = if *name == header::ACCEPT_ENCODING {
         by_weight(&list, true)
     } else if *name == header::ACCEPT_LANGUAGE {
-        by_weight(&list, false)
+        by_weight(&list, unordered)
     } else {
         None
     };

@@ -64,6 +64,9 @@ pub struct Rules {
     /// Whether `stale-while-revalidate` and `stale-if-error` count although `s-maxage` is there, which implies
     /// `proxy-revalidate` (§5.2.2.10).
     pub stale_despite_s_maxage: bool,
+    /// How long a response is kept after it went stale, to be validated or to stand in for an origin that fails, in
+    /// milliseconds.
+    pub keep_stale_ms: u64,
 }
 
 impl Default for Rules {
@@ -78,6 +81,7 @@ impl Default for Rules {
             combine_without_validator: false,
             stale_when_disconnected: true,
             stale_despite_s_maxage: false,
+            keep_stale_ms: 24 * 60 * 60 * 1000,
         }
     }
 }

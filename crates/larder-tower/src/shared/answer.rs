@@ -1,0 +1,120 @@
+//! Answers from what is stored: `Age`, conditions, ranges, `Cache-Status`.
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode, header};
+use larder_core::UnixMillis;
+use larder_http::range::{self, ByteRange, RangeSpecs, Ranges};
+use larder_http::{CacheStatus, StoredResponse};
+
+use crate::admit::Facts;
+use crate::outer::Added;
+use crate::respond;
+
+/// The request, as far as an answer from the store depends on it.
+#[derive(Clone, Copy)]
+pub(crate) struct Asking<'a> {
+    pub(crate) facts: Facts,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) range: Option<&'a RangeSpecs>,
+}
+
+/// Answers with a whole stored response, or the range of it that is asked for.
+pub(crate) fn whole(
+    page: &StoredResponse,
+    asking: Asking<'_>,
+    status: CacheStatus,
+    now: UnixMillis,
+) -> Response<Body> {
+    let (code, mut headers) =
+        respond::conditioned(page.status, &page.headers, asking.facts, asking.headers, now);
+    let mut body = page.body.clone();
+    let mut code = code;
+    if code == StatusCode::NOT_MODIFIED {
+        body = Bytes::new();
+    } else if code == StatusCode::OK
+        && !asking.facts.head
+        && let Some(specs) = asking.range
+        && range::if_range_holds(asking.headers, &page.headers, now)
+    {
+        (code, body) = ranged(&mut headers, body, specs);
+    }
+    finish(page, code, headers, body, asking, status, now)
+}
+
+/// Answers with a part of a stored part; `wanted` lies within it.
+pub(crate) fn part(
+    page: &StoredResponse,
+    wanted: ByteRange,
+    asking: Asking<'_>,
+    status: CacheStatus,
+    now: UnixMillis,
+) -> Response<Body> {
+    let mut headers = page.headers.clone();
+    let (held, complete) = range::content_range(&headers).unwrap_or((wanted, None));
+    let within = ByteRange {
+        first: wanted.first.saturating_sub(held.first),
+        last: wanted.last.saturating_sub(held.first),
+    };
+    let body = range::slice(&page.body, within);
+    headers.insert(header::CONTENT_RANGE, wanted.content_range(complete));
+    if within.len() != page.body.len() as u64 {
+        partial_only(&mut headers);
+    }
+    headers.remove(header::CONTENT_LENGTH);
+    finish(page, StatusCode::PARTIAL_CONTENT, headers, body, asking, status, now)
+}
+
+/// The status and body for a range of a whole body; its fields are set.
+fn ranged(headers: &mut HeaderMap, body: Bytes, specs: &RangeSpecs) -> (StatusCode, Bytes) {
+    let parts = match specs.resolve(body.len() as u64) {
+        Ranges::Refused => return (StatusCode::OK, body),
+        Ranges::Unsatisfiable => {
+            headers.insert(header::CONTENT_RANGE, range::unsatisfied(body.len() as u64));
+            for name in [header::CONTENT_LENGTH, header::CONTENT_TYPE, header::CONTENT_ENCODING] {
+                headers.remove(name);
+            }
+            partial_only(headers);
+            return (StatusCode::RANGE_NOT_SATISFIABLE, Bytes::new());
+        }
+        Ranges::Satisfiable(parts) => parts,
+    };
+    headers.remove(header::CONTENT_LENGTH);
+    partial_only(headers);
+    let content = match &parts[..] {
+        [only] => {
+            headers.insert(header::CONTENT_RANGE, only.content_range(Some(body.len() as u64)));
+            range::slice(&body, *only)
+        }
+        several => {
+            let (kind, content) = range::multipart(&body, several, headers.get(header::CONTENT_TYPE));
+            headers.insert(header::CONTENT_TYPE, kind);
+            content
+        }
+    };
+    (StatusCode::PARTIAL_CONTENT, content)
+}
+
+/// Takes away what speaks of the content that was stored and not of the part that is sent (RFC 9530, section 2).
+fn partial_only(headers: &mut HeaderMap) {
+    headers.remove("content-digest");
+    headers.remove("content-md5");
+}
+
+fn finish(
+    page: &StoredResponse,
+    code: StatusCode,
+    mut headers: HeaderMap,
+    body: Bytes,
+    asking: Asking<'_>,
+    status: CacheStatus,
+    now: UnixMillis,
+) -> Response<Body> {
+    headers.insert(header::AGE, page.meta.timing.age_header(now));
+    status.append_to(&mut headers);
+    let mut response = respond::finish(code, headers, body, asking.facts, page.meta.flags.head_only);
+    if asking.facts.nested {
+        response.extensions_mut().insert(Added { inner_hit: true, ..Added::default() });
+    }
+    response
+}

@@ -1,0 +1,421 @@
+//! Asking the origin: conditions of our own, and what its answer means.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::response::Parts as Head;
+use http::{HeaderMap, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Limited};
+use larder_core::UnixMillis;
+use larder_http::range::{self, ByteRange};
+use larder_http::shared::{
+    Answered, Received, StaleOnError, answers, combine, freshen, same_representation, stale_on_error,
+    validation,
+};
+use larder_http::{CacheStatus, Reason, StoredMeta, StoredResponse, Timing};
+use tower::ServiceExt as _;
+
+use super::held::{Found, Held};
+use super::plan::{Gateway, fields};
+use super::{Ask, answer, no_body, plain};
+use crate::cacheable::Cacheable;
+use crate::detach::Detachable;
+use crate::engine::{Lead, into_body, say};
+use crate::landing::{Landed, LandedBody, Landing, Place};
+use crate::outer::Outer;
+use crate::page::{PanicGuard, SessionWitness};
+use crate::policy::OriginUnreachable;
+
+/// What our request to the origin adds to the client's.
+enum Sent {
+    /// Nothing.
+    Plain,
+    /// Conditions on what is stored.
+    Validation,
+    /// The range that a stored part lacks.
+    Completion(Box<Held>),
+}
+
+/// Asks the origin, and stores what may be stored.
+pub(super) async fn lead<S, B>(
+    mut lead: Box<Lead>,
+    found: Found,
+    ask: Ask,
+    service: S,
+    request: Request<B>,
+) -> Result<Response<Body>, S::Error>
+where
+    S: Cacheable<B>,
+    B: http_body::Body + Send + 'static,
+{
+    let (mut parts, body) = request.into_parts();
+    let now = lead.visit.cache.clock().now();
+    let sent = prepare(&mut parts.headers, &found, &lead, &ask, now);
+    lead.gateway = Some(Gateway {
+        rules: Arc::clone(&ask.rules),
+        authority: ask.authority.clone(),
+        held_part: found.parts.first().map(|held| Arc::clone(&held.page)),
+        conditional: !matches!(sent, Sent::Plain) || lead.leader.is_some(),
+    });
+    if lead.leader.is_some() && lead.visit.facts.conditional && matches!(sent, Sent::Plain) {
+        // Who makes a page for many makes the whole page; the client's condition is evaluated on it afterwards.
+        parts.headers.remove(header::IF_NONE_MATCH);
+        parts.headers.remove(header::IF_MODIFIED_SINCE);
+    }
+    let outer = parts.extensions.get::<Outer>().cloned();
+    parts.extensions.insert(lead.enclosing());
+    let limit = lead.visit.engine.settings().max_fill;
+    let detaches = outer.is_none() && lead.leader.is_some();
+    let witness = SessionWitness::of(&parts.extensions);
+    let work = async move {
+        let _guard = PanicGuard(lead.leader.clone());
+        let again = again(&parts, &lead);
+        let response = match service.clone().oneshot(Request::from_parts(parts, body)).await {
+            Ok(response) => into_body(response),
+            Err(error) => {
+                return match stand_in(&lead, &found, &ask, StaleOnError::Disconnected) {
+                    Some(response) => Ok(response),
+                    None => {
+                        lead.fail();
+                        Err(error)
+                    }
+                };
+            }
+        };
+        if let Some(response) = failed(&lead, &found, &ask, &response) {
+            return Ok(response);
+        }
+        let response = match settle(&lead, &found, &ask, sent, response).await {
+            Settled::Done(response) => return Ok(response),
+            Settled::New(response) => response,
+            // It spoke of something we don't have: once more, without conditions.
+            Settled::Again(response) => match (again, no_body::<B>()) {
+                (Some(parts), Some(body)) => {
+                    into_body(service.oneshot(Request::from_parts(parts, body)).await?)
+                }
+                _ => response,
+            },
+        };
+        let (head, body) = response.into_parts();
+        if lead.visit.facts.head {
+            head_tells(&lead, &found, &head).await;
+        }
+        let mut response = Response::from_parts(head, body);
+        lead.visit.label(&mut response);
+        Ok(lead.back(response, outer, witness.private()).await)
+    };
+    Detachable::new(Box::pin(work), limit, move || detaches).await
+}
+
+/// Makes the client's request ours.
+fn prepare(request: &mut HeaderMap, found: &Found, lead: &Lead, ask: &Ask, now: UnixMillis) -> Sent {
+    let facts = lead.visit.facts;
+    if facts.head || ask.wishes.no_store {
+        return Sent::Plain;
+    }
+    if !found.whole.is_empty() {
+        let mut conditions = request.clone();
+        let stored = found.whole.iter().map(|held| &held.page.headers);
+        if validation(&mut conditions, stored) {
+            conditions.remove(header::RANGE);
+            *request = conditions;
+            return Sent::Validation;
+        }
+        return Sent::Plain;
+    }
+    // A whole is wanted and a part is there: ask for the rest.
+    if request.contains_key(header::RANGE) || facts.conditional || facts.solo {
+        return Sent::Plain;
+    }
+    for held in &found.parts {
+        let Some(missing) = missing(&held.page) else { continue };
+        let strong = range::same_strong_validator(&held.page.headers, &held.page.headers, now);
+        let trusted = ask.rules.combine_without_validator && range::has_no_validator(&held.page.headers);
+        if !strong && !trusted {
+            continue;
+        }
+        let Ok(wanted) = missing.parse() else { continue };
+        request.insert(header::RANGE, wanted);
+        if strong {
+            let validator =
+                [header::ETAG, header::LAST_MODIFIED].iter().find_map(|name| held.page.headers.get(name));
+            if let Some(validator) = validator {
+                request.insert(header::IF_RANGE, validator.clone());
+            }
+        }
+        return Sent::Completion(Box::new(held.clone()));
+    }
+    Sent::Plain
+}
+
+/// The range that makes a part whole, if it is one range.
+fn missing(part: &StoredResponse) -> Option<String> {
+    let (ByteRange { first, last }, complete) = range::content_range(&part.headers)?;
+    match (first, complete) {
+        (0, Some(length)) if last + 1 < length => Some(format!("bytes={}-", last + 1)),
+        (first, Some(length)) if first > 0 && last + 1 == length => Some(format!("bytes=0-{}", first - 1)),
+        _ => None,
+    }
+}
+
+/// The request as it would be without conditions of ours or the client's.
+fn again(parts: &http::request::Parts, lead: &Lead) -> Option<http::request::Parts> {
+    let mut parts = parts.clone();
+    if parts.method != http::Method::GET {
+        return None;
+    }
+    for name in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::RANGE, header::IF_RANGE] {
+        parts.headers.remove(&name);
+    }
+    if let Some(range) = lead.visit.headers.get(header::RANGE) {
+        parts.headers.insert(header::RANGE, range.clone());
+    }
+    Some(parts)
+}
+
+/// What the origin's answer came to.
+enum Settled {
+    /// The client's answer.
+    Done(Response<Body>),
+    /// A response to be stored or passed on.
+    New(Response<Body>),
+    /// Of no use; ask without conditions.
+    Again(Response<Body>),
+}
+
+async fn settle(lead: &Lead, found: &Found, ask: &Ask, sent: Sent, response: Response<Body>) -> Settled {
+    let now = lead.visit.cache.clock().now();
+    match (sent, response.status()) {
+        (Sent::Validation, StatusCode::NOT_MODIFIED) => {
+            let stored: Vec<&HeaderMap> = found.whole.iter().map(|held| &held.page.headers).collect();
+            let Answered::Stored(which) = answers(response.headers(), &stored, now) else {
+                return Settled::Again(response);
+            };
+            Settled::Done(confirmed(lead, found, ask, which, response.headers(), now).await)
+        }
+        (Sent::Completion(held), StatusCode::PARTIAL_CONTENT) => {
+            complete(lead, ask, &held, response, now).await
+        }
+        (Sent::Completion(_), StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::PRECONDITION_FAILED) => {
+            Settled::Again(response)
+        }
+        _ => Settled::New(response),
+    }
+}
+
+/// A 304 confirmed what is stored: it, and all that is the same representation, is updated, and the client answered with it.
+async fn confirmed(
+    lead: &Lead,
+    found: &Found,
+    ask: &Ask,
+    which: usize,
+    news: &HeaderMap,
+    now: UnixMillis,
+) -> Response<Body> {
+    let served = &found.whole[which];
+    let mut stored = true;
+    let mut answer = None;
+    for (place, held) in found.whole.iter().enumerate() {
+        let same = place == which || same_representation(&held.page.headers, &served.page.headers, now);
+        if !same {
+            continue;
+        }
+        let (page, kept) = updated(lead, ask, held, news, now);
+        if place == which {
+            stored = kept.is_ok();
+            answer = Some(Arc::new(page.clone()));
+        }
+        let done = match kept {
+            Ok(keep) => store(lead, held, page, keep).await,
+            Err(_) => lead.visit.cache.evict(&held.key).await.map(|_| true),
+        };
+        match done {
+            Ok(true) => {}
+            // It was invalidated meanwhile: the answer is right, for this request.
+            Ok(false) => stored = false,
+            Err(error) => {
+                stored = false;
+                super::report(&lead.visit, &error);
+            }
+        }
+    }
+    let page = answer.unwrap_or_else(|| Arc::clone(&served.page));
+    publish(lead, served, &page, now);
+    let mut status = CacheStatus::forward(lead.forward).fwd_status(304).stored(stored);
+    status.ttl = Some(page.meta.timing.ttl_secs(now));
+    answer::whole(&page, ask.asking(&lead.visit), status, now)
+}
+
+/// A stored response with the news of a 304, and until when it is kept; or why it must not be kept any more.
+fn updated(
+    lead: &Lead,
+    ask: &Ask,
+    held: &Held,
+    news: &HeaderMap,
+    now: UnixMillis,
+) -> (StoredResponse, Result<UnixMillis, Reason>) {
+    let old = &*held.page;
+    let mut headers = freshen(&old.headers, news, &[]);
+    let received = Received {
+        method: &http::Method::GET,
+        request: &lead.visit.headers,
+        status: old.status,
+        headers: &headers,
+        at: now,
+    };
+    let storing = ask.rules.storing(&received);
+    // What is stored without a lifetime stays stored: it has just been of use.
+    let (timing, kept) = match storing {
+        Ok(storing) => {
+            for name in &storing.without {
+                headers.remove(name);
+            }
+            let timing = storing.timing(&headers, lead.visit.began, now);
+            (timing, Ok(timing.usable_until().saturating_add(ask.rules.keep_stale_ms)))
+        }
+        Err(reason) => (Timing { request_time: now, response_time: now, ..Timing::default() }, Err(reason)),
+    };
+    headers.remove(header::AGE);
+    let meta = StoredMeta { timing, ..old.meta.clone() };
+    (StoredResponse { status: old.status, headers, body: old.body.clone(), meta }, kept)
+}
+
+/// Stores an updated response in its place; false if it was invalidated meanwhile.
+async fn store(
+    lead: &Lead,
+    held: &Held,
+    page: StoredResponse,
+    keep: UnixMillis,
+) -> Result<bool, larder_core::Error> {
+    let cache = &lead.visit.cache;
+    let until = (keep != UnixMillis::MAX).then_some(keep);
+    let tags = tags(lead, &page.headers);
+    let Some(stamp) = cache.seal(&lead.fill, &tags, until).await? else { return Ok(false) };
+    let limit = lead.visit.engine.settings().max_variants;
+    let place = Place { identity: &lead.visit.identity, variant: &held.variant, fields: &held.fields, limit };
+    place.store(cache, page, until, stamp).await?;
+    Ok(true)
+}
+
+fn tags(lead: &Lead, headers: &HeaderMap) -> Vec<larder_core::Tag> {
+    let mut tags = lead.visit.known_tags();
+    if let Some(gateway) = &lead.gateway {
+        let groups = larder_http::shared::cache_groups(headers);
+        tags.extend(groups.iter().map(|group| super::plan::group_tag(&gateway.authority, group)));
+    }
+    tags
+}
+
+/// Those who wait get what was confirmed.
+fn publish(lead: &Lead, held: &Held, page: &Arc<StoredResponse>, now: UnixMillis) {
+    let Some(leader) = &lead.leader else { return };
+    let timing = page.meta.timing;
+    leader.publish(match timing.age_ms(now) < timing.fresh_for_ms {
+        false => Landing::Alone,
+        true => Landing::Page(Arc::new(Landed {
+            status: page.status,
+            headers: page.headers.clone(),
+            fields: held.fields.clone(),
+            variant: held.variant.clone(),
+            widened: true,
+            meta: page.meta.clone(),
+            body: LandedBody::Whole(page.body.clone()),
+            shareable: true,
+        })),
+    });
+}
+
+/// The rest of a part came: the client wanted the whole.
+async fn complete(lead: &Lead, ask: &Ask, held: &Held, response: Response<Body>, now: UnixMillis) -> Settled {
+    let (head, body) = response.into_parts();
+    let limit = lead.visit.engine.settings().max_body;
+    let Ok(bytes) = Limited::new(body, limit).collect().await.map(|whole| whole.to_bytes()) else {
+        return Settled::Again(plain(StatusCode::BAD_GATEWAY));
+    };
+    let (stored, _) = fields(&head.headers, &[], now);
+    let timing = Timing { request_time: lead.visit.began, response_time: now, ..Timing::default() };
+    let meta = StoredMeta { timing, ..held.page.meta.clone() };
+    let newer = StoredResponse { status: head.status, headers: stored, body: bytes, meta };
+    match combine(&ask.rules, &held.page, &newer, now) {
+        Some(whole) if whole.status == StatusCode::OK => {
+            let mut response = Response::new(Body::from(whole.body));
+            *response.headers_mut() = whole.headers;
+            Settled::New(response)
+        }
+        _ => Settled::Again(plain(StatusCode::BAD_GATEWAY)),
+    }
+}
+
+/// The origin failed: what is stale may stand in for it, or must not.
+fn failed(lead: &Lead, found: &Found, ask: &Ask, response: &Response<Body>) -> Option<Response<Body>> {
+    let unreachable = response.extensions().get::<OriginUnreachable>().is_some();
+    if unreachable {
+        return stand_in(lead, found, ask, StaleOnError::Disconnected).or_else(|| {
+            // It would have to be validated, and can't be (RFC 9111, section 5.2.2.2).
+            (!found.whole.is_empty()).then(|| {
+                lead.fail();
+                let mut response = plain(StatusCode::GATEWAY_TIMEOUT);
+                say(response.headers_mut(), lead.forward, Some(Reason::OriginUnreachable));
+                response
+            })
+        });
+    }
+    match response.status().as_u16() {
+        500 | 502 | 503 | 504 => stand_in(lead, found, ask, StaleOnError::Status),
+        _ => None,
+    }
+}
+
+fn stand_in(lead: &Lead, found: &Found, ask: &Ask, failure: StaleOnError) -> Option<Response<Body>> {
+    let now = lead.visit.cache.clock().now();
+    let held = found.whole.first()?;
+    let timing = &held.page.meta.timing;
+    if !stale_on_error(&ask.rules, &held.page.headers, timing, &ask.wishes, failure, now) {
+        return None;
+    }
+    lead.fail();
+    let mut status = CacheStatus::forward(lead.forward).reason(Reason::StaleOnError);
+    status.ttl = Some(timing.ttl_secs(now));
+    Some(answer::whole(&held.page, ask.asking(&lead.visit), status, now))
+}
+
+/// A HEAD that succeeded: the stored response to GET is updated if this is still it, and dropped if not (section 4.3.5).
+async fn head_tells(lead: &Lead, found: &Found, head: &Head) {
+    if head.status != StatusCode::OK {
+        return;
+    }
+    let now = lead.visit.cache.clock().now();
+    let Some(ask) = lead.gateway.as_ref() else { return };
+    for held in &found.whole {
+        let old = &held.page.headers;
+        let same = |name: &header::HeaderName| match (old.get(name), head.headers.get(name)) {
+            (Some(a), Some(b)) => a == b,
+            (None, Some(_)) => *name == header::CONTENT_LENGTH && length_is(&held.page, &head.headers),
+            (_, None) => true,
+        };
+        let still = [header::ETAG, header::LAST_MODIFIED, header::CONTENT_LENGTH].iter().all(same)
+            && held.page.status == StatusCode::OK;
+        let ask = Ask {
+            rules: Arc::clone(&ask.rules),
+            wishes: larder_http::RequestCacheControl::default(),
+            range: None,
+            authority: ask.authority.clone(),
+        };
+        let done = if still {
+            match updated(lead, &ask, held, &head.headers, now) {
+                (page, Ok(keep)) => store(lead, held, page, keep).await,
+                (_, Err(_)) => lead.visit.cache.evict(&held.key).await,
+            }
+        } else {
+            lead.visit.cache.evict(&held.key).await
+        };
+        if let Err(error) = done {
+            super::report(&lead.visit, &error);
+        }
+    }
+}
+
+fn length_is(page: &StoredResponse, headers: &HeaderMap) -> bool {
+    let said = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    said.is_none_or(|length| length == page.body.len() as u64)
+}

@@ -1,0 +1,420 @@
+//! The way of a request by the rules of a shared cache (RFC 9111), for gateways.
+//!
+//! The engine's other way (`engine.rs`) decides by the operator's timeout and asks the application for whole pages only. Here the response
+//! decides; what is stale is validated, parts are kept, and the request's own directives count. Identity, store, flights and bodies are the
+//! same.
+
+mod answer;
+mod fetch;
+mod held;
+mod plan;
+mod write;
+
+use std::any::Any;
+use std::sync::Arc;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Limited};
+use larder_core::UnixMillis;
+use larder_core::flight::{Joined, Outcome};
+use larder_http::range::{self, ByteRange, RangeSpecs};
+use larder_http::shared::{Reuse, Rules, reuse};
+use larder_http::{CacheStatus, Forward, Reason, RequestCacheControl};
+use tower::ServiceExt as _;
+
+use crate::admit::admit;
+use crate::cacheable::Cacheable;
+use crate::detach;
+use crate::engine::{Engine, REGROUPS, Visit, has_body, into_body, say, say_bypass};
+use crate::identity::Identity;
+use crate::landing::{Landing, Traffic};
+use crate::outer::{Enclosed, Outer};
+use crate::page::is_safe;
+use crate::which::{Chosen, choose};
+
+use answer::Asking;
+use held::{Found, Held};
+
+pub(crate) use plan::{Gateway, GatewayPlan};
+
+/// The largest content of a QUERY that is keyed on; others pass by.
+const QUERY_CONTENT: usize = 64 << 10;
+
+/// What was asked for, besides what every visit knows.
+#[derive(Clone)]
+struct Ask {
+    rules: Arc<Rules>,
+    wishes: RequestCacheControl,
+    range: Option<RangeSpecs>,
+    authority: String,
+}
+
+impl Ask {
+    fn asking<'a>(&'a self, visit: &'a Visit) -> Asking<'a> {
+        Asking { facts: visit.facts, headers: &visit.headers, range: self.range.as_ref() }
+    }
+}
+
+/// What is to be done with a request, going by what is stored.
+enum Decision {
+    Serve(Held),
+    ServeAndRefresh(Held),
+    ServePart(Held, ByteRange),
+    Ask(Forward),
+}
+
+/// Answers a request by the rules of a shared cache.
+pub(crate) async fn serve<S, B>(
+    engine: Engine,
+    service: S,
+    request: Request<B>,
+) -> Result<Response<Body>, S::Error>
+where
+    S: Cacheable<B>,
+    B: http_body::Body + Send + 'static,
+{
+    let (mut parts, mut body) = request.into_parts();
+    let settings = engine.settings();
+    let chosen = choose(settings, &parts.extensions);
+    let (Some(rules), Some(Chosen { cache, own_id })) = (settings.policy.rules().cloned(), chosen) else {
+        return pass(service, parts, body, Reason::NoSuchCache).await;
+    };
+    if !is_safe(&parts.method) {
+        return write::write(&engine, cache, own_id, rules, service, Request::from_parts(parts, body)).await;
+    }
+    let mut content = None;
+    let admitted = if parts.method.as_str() == "QUERY" {
+        match read_query::<B>(body).await {
+            Ok((bytes, again)) => {
+                (content, body) = (Some(bytes), again);
+                let mut headers = parts.headers.clone();
+                headers.remove(header::CONTENT_LENGTH);
+                headers.remove(header::TRANSFER_ENCODING);
+                admit(&Method::GET, &headers, &settings.identity_headers, false)
+            }
+            Err(Some(again)) => {
+                body = again;
+                Err(Reason::Method)
+            }
+            // The client broke off in the middle of its request.
+            Err(None) => return Ok(plain(StatusCode::BAD_REQUEST)),
+        }
+    } else {
+        admit(&parts.method, &parts.headers, &settings.identity_headers, has_body(parts.version, &body))
+    };
+    let mut facts = match admitted {
+        Ok(facts) if facts.precondition => return pass(service, parts, body, Reason::Precondition).await,
+        Ok(facts) => facts,
+        Err(reason) => return pass(service, parts, body, reason).await,
+    };
+    let enclosed = parts.extensions.get::<Enclosed>();
+    facts.nested = enclosed.is_some() || parts.extensions.get::<Outer>().is_some();
+    let mut identity = Identity::of(settings, &cache, own_id, &parts, facts);
+    if let Some(content) = &content {
+        let field = |name| parts.headers.get(name).map_or(&b""[..], |value| value.as_bytes());
+        let fields = [field(header::CONTENT_TYPE), field(header::CONTENT_ENCODING)];
+        identity = identity.with_content(&[fields[0], fields[1], blake3::hash(content).as_bytes()]);
+    }
+    let began = cache.clock().now();
+    let ask = Ask {
+        rules,
+        wishes: RequestCacheControl::from_headers(&parts.headers),
+        range: range::requested(&parts.headers).filter(|_| parts.method == Method::GET),
+        authority: authority(&parts),
+    };
+    let (headers, enclosed) = (parts.headers.clone(), enclosed.cloned().unwrap_or_default());
+    parts.extensions.remove::<Enclosed>();
+    let visit = Visit { engine: engine.clone(), cache, identity, facts, headers, began, enclosed };
+    visit_store(visit, ask, service, Request::from_parts(parts, body)).await
+}
+
+/// The host that a request names, in lower case.
+fn authority(parts: &Parts) -> String {
+    let host = || parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let authority = parts.uri.authority().map(|authority| authority.as_str()).or_else(host);
+    authority.unwrap_or("").to_ascii_lowercase()
+}
+
+async fn pass<S, B>(service: S, parts: Parts, body: B, reason: Reason) -> Result<Response<Body>, S::Error>
+where
+    S: Cacheable<B>,
+    B: Send + 'static,
+{
+    let mut response = into_body(service.oneshot(Request::from_parts(parts, body)).await?);
+    say_bypass(response.headers_mut(), reason);
+    Ok(response)
+}
+
+/// Reads the content of a QUERY, which is part of its key (RFC 10008). `Err`: it is too large or of a type that can't be put together again;
+/// `None`: it broke.
+async fn read_query<B>(body: B) -> Result<(Bytes, B), Option<B>>
+where
+    B: http_body::Body + Send + 'static,
+{
+    let known = body.size_hint().upper().is_some_and(|length| length <= QUERY_CONTENT as u64);
+    if !known {
+        return Err(Some(body));
+    }
+    let mut body = match convert::<B, Body>(body) {
+        Ok(body) => body,
+        Err(body) => return Err(Some(body)),
+    };
+    let bytes = Limited::new(&mut body, QUERY_CONTENT).collect().await.map_err(|_| None)?.to_bytes();
+    match convert::<Body, B>(Body::from(bytes.clone())) {
+        Ok(again) => Ok((bytes, again)),
+        Err(_) => Err(None),
+    }
+}
+
+/// A value as one of another type, if it is of that type.
+fn convert<A: 'static, B: 'static>(value: A) -> Result<B, A> {
+    let mut value = Some(value);
+    match (&mut value as &mut dyn Any).downcast_mut::<Option<B>>().and_then(Option::take) {
+        Some(same) => Ok(same),
+        None => match value {
+            Some(value) => Err(value),
+            // Taken only in the arm above.
+            None => unreachable!("a value that was not taken is there"),
+        },
+    }
+}
+
+/// A body without content, where the type of bodies is known to have one.
+fn no_body<B: 'static>() -> Option<B> {
+    convert(Body::empty()).ok()
+}
+
+fn plain(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// What is to be done, going by what is stored.
+fn decide(found: &Found, visit: &Visit, ask: &Ask, now: UnixMillis) -> Decision {
+    let candidates = if visit.facts.head && found.whole.is_empty() { &found.head } else { &found.whole };
+    if let Some(held) = candidates.first() {
+        return match reuse(&ask.rules, &held.page.headers, &held.page.meta.timing, &ask.wishes, now) {
+            Reuse::Serve => Decision::Serve(held.clone()),
+            Reuse::ServeAndRefresh => Decision::ServeAndRefresh(held.clone()),
+            Reuse::Validate(forward) => Decision::Ask(forward),
+        };
+    }
+    if let Some(specs) = &ask.range {
+        for held in &found.parts {
+            let fresh = reuse(&ask.rules, &held.page.headers, &held.page.meta.timing, &ask.wishes, now)
+                == Reuse::Serve;
+            let Some((has, complete)) = range::content_range(&held.page.headers).filter(|_| fresh) else {
+                continue;
+            };
+            let wanted =
+                specs.single(complete).filter(|part| has.first <= part.first && part.last <= has.last);
+            if let Some(wanted) = wanted
+                && range::if_range_holds(&visit.headers, &held.page.headers, now)
+            {
+                return Decision::ServePart(held.clone(), wanted);
+            }
+        }
+    }
+    Decision::Ask(match () {
+        () if !found.parts.is_empty() => Forward::Partial,
+        () if found.others => Forward::VaryMiss,
+        () => Forward::UriMiss,
+    })
+}
+
+async fn visit_store<S, B>(
+    mut visit: Visit,
+    ask: Ask,
+    service: S,
+    request: Request<B>,
+) -> Result<Response<Body>, S::Error>
+where
+    S: Cacheable<B>,
+    B: http_body::Body + Send + 'static,
+{
+    let clock = visit.cache.clock().clone();
+    let mut patience = std::pin::pin!(clock.sleep(visit.engine.settings().max_wait));
+    let mut forward = Forward::Miss;
+    let (mut first, mut fields) = (true, larder_http::VaryFields::default());
+    for _ in 0..REGROUPS {
+        let found = match held::look(
+            &visit.cache,
+            &visit.identity,
+            &visit.headers,
+            visit.engine.settings().max_variants,
+        )
+        .await
+        {
+            Ok(found) => found,
+            Err(error) => {
+                report(&visit, &error);
+                return alone(visit, service, request, Forward::Miss, Reason::BackendError).await;
+            }
+        };
+        let now = clock.now();
+        match decide(&found, &visit, &ask, now) {
+            Decision::Serve(held) => {
+                let status = CacheStatus::hit(held.page.meta.timing.ttl_secs(now));
+                return Ok(answer::whole(&held.page, ask.asking(&visit), status, now));
+            }
+            Decision::ServePart(held, wanted) => {
+                let status = CacheStatus::hit(held.page.meta.timing.ttl_secs(now));
+                return Ok(answer::part(&held.page, wanted, ask.asking(&visit), status, now));
+            }
+            Decision::ServeAndRefresh(held) => {
+                let status = CacheStatus::hit(held.page.meta.timing.ttl_secs(now));
+                let response = answer::whole(&held.page, ask.asking(&visit), status, now);
+                refresh(visit, ask, service, request);
+                return Ok(response);
+            }
+            Decision::Ask(why) if first || why != Forward::UriMiss => forward = why,
+            Decision::Ask(_) => {}
+        }
+        if ask.wishes.only_if_cached {
+            return Ok(plain(StatusCode::GATEWAY_TIMEOUT));
+        }
+        let fill = match visit.cache.begin(&visit.known_tags()).await {
+            Ok(fill) => fill,
+            Err(error) => {
+                report(&visit, &error);
+                return alone(visit, service, request, forward, Reason::BackendError).await;
+            }
+        };
+        visit.began = clock.now();
+        let traffic = visit.cache.attached::<Traffic>();
+        if first {
+            fields = found.fields.clone();
+        }
+        let (get_flight, own_flight) = visit.flight_keys(&fields);
+        // An answer to these is for nobody else.
+        let solo = visit.facts.solo
+            || ask.wishes.no_store
+            || (visit.facts.conditional && found.whole.is_empty())
+            || !found.parts.is_empty()
+            || visit.enclosed.flights.contains(&own_flight)
+            || traffic.passes(&own_flight, visit.began)
+            || (visit.facts.head && traffic.passes(&get_flight, visit.began));
+        let leader = match solo {
+            true => None,
+            false => {
+                match traffic.flights.join(&own_flight, fill.fence(), visit.engine.settings().max_waiters) {
+                    Joined::Full => return alone(visit, service, request, forward, Reason::WaitLimit).await,
+                    Joined::Lead(leader) => Some(Arc::new(leader)),
+                    Joined::Wait(mut waiter) => {
+                        let waited = tokio::select! {
+                            outcome = waiter.wait() => outcome,
+                            () = &mut patience => return alone(visit, service, request, forward, Reason::WaitLimit).await,
+                        };
+                        drop(waiter);
+                        first = false;
+                        match waited {
+                            Outcome::Value(Landing::Page(landed)) => {
+                                let usable = visit.is_ours(&landed) && serves(&landed, &ask, clock.now());
+                                if usable
+                                    && let Some(response) =
+                                        landed.answer(visit.facts, &visit.headers, clock.now())
+                                {
+                                    return Ok(response);
+                                }
+                                fields = landed.fields.clone();
+                                continue;
+                            }
+                            Outcome::Value(Landing::Alone) => None,
+                            Outcome::Abandoned => continue,
+                        }
+                    }
+                }
+            }
+        };
+        // After the fill began: what is found now was not invalidated before, and what is invalidated from now on is not stored.
+        let found = match held::look(
+            &visit.cache,
+            &visit.identity,
+            &visit.headers,
+            visit.engine.settings().max_variants,
+        )
+        .await
+        {
+            Ok(found) => found,
+            Err(error) => {
+                report(&visit, &error);
+                return alone(visit, service, request, forward, Reason::BackendError).await;
+            }
+        };
+        let now = clock.now();
+        if let Decision::Serve(held) = decide(&found, &visit, &ask, now) {
+            let status = CacheStatus::hit(held.page.meta.timing.ttl_secs(now));
+            return Ok(answer::whole(&held.page, ask.asking(&visit), status, now));
+        }
+        let lead = visit.lead(forward, fill, traffic, own_flight, leader);
+        return fetch::lead(Box::new(lead), found, ask, service, request).await;
+    }
+    alone(visit, service, request, forward, Reason::WaitLimit).await
+}
+
+/// Whether one who waited may be answered with what came.
+fn serves(landed: &crate::landing::Landed, ask: &Ask, now: UnixMillis) -> bool {
+    reuse(&ask.rules, &landed.headers, &landed.meta.timing, &ask.wishes, now) == Reuse::Serve
+}
+
+/// Asks the origin again while the client is answered already. One at a time for each variant.
+fn refresh<S, B>(mut visit: Visit, mut ask: Ask, service: S, mut request: Request<B>)
+where
+    S: Cacheable<B>,
+    B: http_body::Body + Send + 'static,
+{
+    let limit = visit.engine.settings().max_fill;
+    for name in [header::RANGE, header::IF_RANGE, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
+        request.headers_mut().remove(&name);
+        visit.headers.remove(&name);
+    }
+    *request.method_mut() = match request.method() {
+        &Method::HEAD => Method::GET,
+        other => other.clone(),
+    };
+    (visit.facts.conditional, visit.facts.solo, visit.facts.head, ask.range) = (false, false, false, None);
+    detach::spawn(limit, async move {
+        let settings = visit.engine.settings();
+        let Ok(fill) = visit.cache.begin(&visit.known_tags()).await else { return };
+        visit.began = visit.cache.clock().now();
+        let Ok(found) =
+            held::look(&visit.cache, &visit.identity, &visit.headers, settings.max_variants).await
+        else {
+            return;
+        };
+        let traffic = visit.cache.attached::<Traffic>();
+        let fields = found.whole.first().map(|held| held.fields.clone()).unwrap_or_default();
+        let (_, flight) = visit.flight_keys(&fields);
+        let Joined::Lead(leader) = traffic.flights.join(&flight, fill.fence(), settings.max_waiters) else {
+            return;
+        };
+        let lead = visit.lead(Forward::Stale, fill, traffic, flight, Some(Arc::new(leader)));
+        // The answer is for the store alone; a body that streams is read on without a reader.
+        drop(fetch::lead(Box::new(lead), found, ask, service, request).await);
+    });
+}
+
+async fn alone<S, B>(
+    visit: Visit,
+    service: S,
+    request: Request<B>,
+    forward: Forward,
+    reason: Reason,
+) -> Result<Response<Body>, S::Error>
+where
+    S: Cacheable<B>,
+    B: Send + 'static,
+{
+    let mut response = into_body(service.oneshot(request).await?);
+    visit.label(&mut response);
+    say(response.headers_mut(), forward, Some(reason));
+    Ok(response)
+}
+
+fn report(visit: &Visit, error: &larder_core::Error) {
+    tracing::warn!(target: "larder::backend", cache = visit.cache.name(), kind = error.kind().as_str(), %error, "the store failed; the page is made without it");
+}

@@ -1,0 +1,151 @@
+//! One request on its way to the server behind, and its answer back.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use larder::{OriginUnreachable, http_rules};
+
+use crate::Failure;
+use crate::interim::Interim;
+
+/// The server behind, and the connections to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Upstream {
+    client: Client<HttpConnector, Body>,
+    authority: http::uri::Authority,
+    patience: Duration,
+}
+
+impl Upstream {
+    pub(crate) fn new(uri: &Uri, patience: Duration) -> Result<Self, Failure> {
+        let wrong = || format!("--upstream {uri}: it must be http://host:port, without a path");
+        if uri.scheme_str() != Some("http") || uri.path() != "/" {
+            return Err(wrong().into());
+        }
+        let authority = uri.authority().ok_or_else(wrong)?.clone();
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(Duration::from_secs(5)));
+        let mut client = Client::builder(TokioExecutor::new());
+        // A request that failed on a connection may have been carried out: the client decides about trying again.
+        client.retry_canceled_requests(false).http1_ignore_invalid_headers_in_responses(true);
+        Ok(Self { client: client.build(connector), authority, patience })
+    }
+
+    /// Sends a request on. Never fails: what goes wrong is a 502 or a 504.
+    pub(crate) async fn forward(
+        self,
+        mut request: Request<Body>,
+        peer: SocketAddr,
+        interim: Interim,
+    ) -> Result<Response<Body>, Infallible> {
+        let upgrade = upgrade_of(request.headers());
+        let asked = request.version();
+        let client_side = upgrade.as_ref().map(|_| hyper::upgrade::on(&mut request));
+        if !self.readdress(&mut request, peer) {
+            return Ok(own(StatusCode::BAD_REQUEST));
+        }
+        if let Some(protocol) = &upgrade {
+            request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            request.headers_mut().insert(header::UPGRADE, protocol.clone());
+        }
+        if asked == Version::HTTP_11 {
+            hyper::ext::on_informational(&mut request, move |news| {
+                interim.send(news.status(), news.headers())
+            });
+        }
+        let mut response = match tokio::time::timeout(self.patience, self.client.request(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(_)) => return Ok(unreachable(StatusCode::BAD_GATEWAY)),
+            Err(_) => return Ok(unreachable(StatusCode::GATEWAY_TIMEOUT)),
+        };
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            if let Some(client_side) = client_side {
+                tokio::spawn(tunnel(client_side, hyper::upgrade::on(&mut response)));
+            }
+            return Ok(response.map(Body::new));
+        }
+        let via = version(response.version());
+        // As HTTP/1.0 if it must be; the server in front says its own.
+        *response.version_mut() = Version::HTTP_11;
+        http_rules::strip_hop_by_hop(response.headers_mut());
+        add_via(response.headers_mut(), via);
+        Ok(response.map(Body::new))
+    }
+
+    /// Points the request at the server behind; false if it can't be.
+    fn readdress(&self, request: &mut Request<Body>, peer: SocketAddr) -> bool {
+        let path = request.uri().path_and_query().map_or("/", |pq| pq.as_str()).to_owned();
+        // An absolute form beats Host (RFC 9112, section 3.2.2), and HTTP/2 has only that.
+        if let Some(authority) = request.uri().authority().cloned() {
+            let Ok(host) = HeaderValue::from_str(authority.as_str()) else { return false };
+            request.headers_mut().insert(header::HOST, host);
+        }
+        let Ok(uri) =
+            Uri::builder().scheme("http").authority(self.authority.clone()).path_and_query(path).build()
+        else {
+            return false;
+        };
+        *request.uri_mut() = uri;
+        let via = version(request.version());
+        *request.version_mut() = Version::HTTP_11;
+        let headers = request.headers_mut();
+        http_rules::strip_hop_by_hop(headers);
+        add_via(headers, via);
+        if let Ok(address) = HeaderValue::from_str(&peer.ip().to_string()) {
+            headers.append(HeaderName::from_static("x-forwarded-for"), address);
+        }
+        true
+    }
+}
+
+fn upgrade_of(headers: &HeaderMap) -> Option<HeaderValue> {
+    let lists = |value: &HeaderValue| {
+        value
+            .as_bytes()
+            .split(|b| *b == b',')
+            .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+    };
+    let wanted = headers.get_all(header::CONNECTION).iter().any(lists);
+    headers.get(header::UPGRADE).filter(|_| wanted).cloned()
+}
+
+async fn tunnel(client: hyper::upgrade::OnUpgrade, server: hyper::upgrade::OnUpgrade) {
+    if let (Ok(client), Ok(server)) = tokio::join!(client, server) {
+        let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(server)).await;
+    }
+}
+
+/// RFC 9110, section 7.6.3.
+fn add_via(headers: &mut HeaderMap, version: &str) {
+    if let Ok(via) = HeaderValue::from_str(&format!("{version} larder")) {
+        headers.append(header::VIA, via);
+    }
+}
+
+fn version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
+        _ => "1.1",
+    }
+}
+
+/// An answer of the proxy's own.
+fn own(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::from(format!("{status}\n")));
+    *response.status_mut() = status;
+    response
+}
+
+/// The same, because the server behind gave none: what is stale may stand in for it.
+fn unreachable(status: StatusCode) -> Response<Body> {
+    let mut response = own(status);
+    response.extensions_mut().insert(OriginUnreachable);
+    response
+}
