@@ -208,7 +208,8 @@ impl Parts {
         part: &StoredResponse,
         now: UnixMillis,
     ) -> Option<(StoredResponse, Option<(Identity, Variant)>)> {
-        let joined = larder_http::shared::combine(&self.rules, &self.held, part, now)?;
+        let mut joined = larder_http::shared::combine(&self.rules, &self.held, part, now)?;
+        joined.headers.remove(crate::shared::ASKED_RANGE);
         let whole = (joined.status == StatusCode::OK).then(|| self.whole.clone());
         Some((joined, whole))
     }

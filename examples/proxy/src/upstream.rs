@@ -56,7 +56,7 @@ impl Upstream {
         }
         if asked == Version::HTTP_11 {
             hyper::ext::on_informational(&mut request, move |news| {
-                interim.send(news.status(), news.headers())
+                interim.send(news.status(), news.headers());
             });
         }
         let mut response = match tokio::time::timeout(self.patience, self.client.request(request)).await {

@@ -7,6 +7,7 @@ use larder_core::UnixMillis;
 use larder_http::range::{self, ByteRange, RangeSpecs, Ranges};
 use larder_http::{CacheStatus, StoredResponse};
 
+use super::ASKED_RANGE;
 use crate::admit::Facts;
 use crate::outer::Added;
 use crate::respond;
@@ -42,15 +43,19 @@ pub(crate) fn whole(
     finish(page, code, headers, body, asking, status, now)
 }
 
-/// Answers with a part of a stored part; `wanted` lies within it.
+/// Answers with a stored part, or with `wanted`, which lies within it.
 pub(crate) fn part(
     page: &StoredResponse,
-    wanted: ByteRange,
+    wanted: Option<ByteRange>,
     asking: Asking<'_>,
     status: CacheStatus,
     now: UnixMillis,
 ) -> Response<Body> {
     let mut headers = page.headers.clone();
+    headers.remove(ASKED_RANGE);
+    let Some(wanted) = wanted else {
+        return finish(page, page.status, headers, page.body.clone(), asking, status, now);
+    };
     let (held, complete) = range::content_range(&headers).unwrap_or((wanted, None));
     let within = ByteRange {
         first: wanted.first.saturating_sub(held.first),

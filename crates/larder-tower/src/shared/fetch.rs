@@ -337,7 +337,8 @@ async fn complete(lead: &Lead, ask: &Ask, held: &Held, response: Response<Body>,
     let meta = StoredMeta { timing, ..held.page.meta.clone() };
     let newer = StoredResponse { status: head.status, headers: stored, body: bytes, meta };
     match combine(&ask.rules, &held.page, &newer, now) {
-        Some(whole) if whole.status == StatusCode::OK => {
+        Some(mut whole) if whole.status == StatusCode::OK => {
+            whole.headers.remove(super::ASKED_RANGE);
             let mut response = Response::new(Body::from(whole.body));
             *response.headers_mut() = whole.headers;
             Settled::New(response)

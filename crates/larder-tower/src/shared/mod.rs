@@ -40,6 +40,9 @@ use held::{Found, Held};
 
 pub(crate) use plan::{Gateway, GatewayPlan};
 
+/// In a stored part: the Range that it answers.
+pub(crate) const ASKED_RANGE: &str = "larder-range";
+
 /// The largest content of a QUERY that is keyed on; others pass by.
 const QUERY_CONTENT: usize = 64 << 10;
 
@@ -62,7 +65,8 @@ impl Ask {
 enum Decision {
     Serve(Held),
     ServeAndRefresh(Held),
-    ServePart(Held, ByteRange),
+    /// All of it, or a part of the part.
+    ServePart(Held, Option<ByteRange>),
     Ask(Forward),
 }
 
@@ -207,14 +211,17 @@ fn decide(found: &Found, visit: &Visit, ask: &Ask, now: UnixMillis) -> Decision 
         for held in &found.parts {
             let fresh = reuse(&ask.rules, &held.page.headers, &held.page.meta.timing, &ask.wishes, now)
                 == Reuse::Serve;
-            let Some((has, complete)) = range::content_range(&held.page.headers).filter(|_| fresh) else {
+            if !fresh || !range::if_range_holds(&visit.headers, &held.page.headers, now) {
                 continue;
-            };
-            let wanted =
-                specs.single(complete).filter(|part| has.first <= part.first && part.last <= has.last);
-            if let Some(wanted) = wanted
-                && range::if_range_holds(&visit.headers, &held.page.headers, now)
-            {
+            }
+            if held.page.headers.get(ASKED_RANGE) == visit.headers.get(header::RANGE) {
+                return Decision::ServePart(held.clone(), None);
+            }
+            let Some((has, complete)) = range::content_range(&held.page.headers) else { continue };
+            // Of what it says it has, only what is there.
+            let last = has.last.min((has.first + held.page.body.len() as u64).saturating_sub(1));
+            let wanted = specs.single(complete).filter(|part| has.first <= part.first && part.last <= last);
+            if wanted.is_some() {
                 return Decision::ServePart(held.clone(), wanted);
             }
         }

@@ -9,6 +9,7 @@ use larder_core::{Tag, UnixMillis};
 use larder_http::shared::{Received, Rules, cache_groups};
 use larder_http::{Reason, StoredResponse, Vary, VaryFields, format_date, strip_hop_by_hop};
 
+use super::ASKED_RANGE;
 use crate::back::{MOST_FIELDS, Plan, is_event_stream};
 use crate::engine::{Lead, Visit, known_length};
 use crate::landing;
@@ -116,8 +117,12 @@ impl Lead {
         if let Some(PageTags(more)) = parts.extensions.get() {
             tags.extend(more.iter().cloned());
         }
-        let (headers, client) = self::fields(&parts.headers, &storing.without, now);
+        let (mut headers, client) = self::fields(&parts.headers, &storing.without, now);
         let is_part = parts.status == StatusCode::PARTIAL_CONTENT;
+        headers.remove(ASKED_RANGE);
+        if is_part && let Some(range) = self.visit.headers.get(header::RANGE) {
+            headers.insert(ASKED_RANGE, range.clone());
+        }
         let plan = GatewayPlan {
             is_part,
             shareable: !is_part && timing.age_ms(now) < timing.fresh_for_ms,
