@@ -237,6 +237,18 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
         protocol::fetch(self, space, keys, tags, now)
     }
 
+    /// When `entry`, which was just read from under `key`, expires. For a backend whose server keeps the expiry of some entries (bare
+    /// integers that it can count) and does not give it with them; all others let the entry say it.
+    fn expiry(
+        &self,
+        _key: &Key,
+        entry: &Entry,
+        _now: UnixMillis,
+    ) -> impl Future<Output = Result<Option<UnixMillis>, Error>> + Send {
+        let expires = entry.expires();
+        async move { Ok(expires) }
+    }
+
     /// Gives an entry another expiry; false if there is none.
     ///
     /// In one step: reading and writing again would let a tag record that an invalidation has just renewed come back with its old

@@ -1,6 +1,6 @@
 //! The backend that stores nothing, for development and tests. Django: `DummyCache`.
 
-use crate::backend::{Backend, Capabilities, Fetched, When};
+use crate::backend::{Backend, Capabilities, Fetched, Scanned, When};
 use crate::clock::UnixMillis;
 use crate::entry::Entry;
 use crate::error::Error;
@@ -13,7 +13,7 @@ pub struct Dummy;
 
 impl Backend for Dummy {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new("dummy").in_process().verifying().storing_nothing()
+        Capabilities::new("dummy").in_process().verifying().listing().storing_nothing()
     }
 
     async fn get(&self, _: &Key, _: UnixMillis) -> Result<Option<Entry>, Error> {
@@ -26,6 +26,35 @@ impl Backend for Dummy {
 
     async fn remove(&self, _: &Key, _: UnixMillis) -> Result<bool, Error> {
         Ok(false)
+    }
+
+    async fn set_many(&self, _: Vec<(Key, Entry)>, _: UnixMillis) -> Result<Vec<(usize, Error)>, Error> {
+        Ok(Vec::new())
+    }
+
+    async fn remove_many(&self, _: &[Key], _: UnixMillis) -> Result<usize, Error> {
+        Ok(0)
+    }
+
+    async fn compare_and_set(
+        &self,
+        _: &Key,
+        _: &[u8],
+        _: Option<Entry>,
+        _: UnixMillis,
+    ) -> Result<bool, Error> {
+        Ok(false)
+    }
+
+    async fn scan(
+        &self,
+        _: &Space,
+        _: &str,
+        _: Option<&str>,
+        _: usize,
+        _: UnixMillis,
+    ) -> Result<Scanned, Error> {
+        Ok(Scanned::default())
     }
 
     async fn clear(&self, _: &Space, _: UnixMillis) -> Result<(), Error> {

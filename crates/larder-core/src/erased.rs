@@ -65,6 +65,8 @@ trait Erased: fmt::Debug + Send + Sync {
         tags: &'a [Tag],
         now: UnixMillis,
     ) -> Boxed<'a, Fetched>;
+    fn expiry<'a>(&'a self, key: &'a Key, entry: &'a Entry, now: UnixMillis)
+    -> Boxed<'a, Option<UnixMillis>>;
     fn touch<'a>(&'a self, key: &'a Key, expires: Option<UnixMillis>, now: UnixMillis) -> Boxed<'a, bool>;
     fn incr<'a>(&'a self, key: &'a Key, delta: i64, now: UnixMillis) -> Boxed<'a, Option<i64>>;
     fn begin<'a>(&'a self, space: &'a Space, tags: &'a [Tag], now: UnixMillis) -> Boxed<'a, Fill>;
@@ -140,6 +142,14 @@ impl<B: Backend> Erased for B {
         now: UnixMillis,
     ) -> Boxed<'a, Fetched> {
         Box::pin(Backend::fetch(self, space, keys, tags, now))
+    }
+    fn expiry<'a>(
+        &'a self,
+        key: &'a Key,
+        entry: &'a Entry,
+        now: UnixMillis,
+    ) -> Boxed<'a, Option<UnixMillis>> {
+        Box::pin(Backend::expiry(self, key, entry, now))
     }
     fn touch<'a>(&'a self, key: &'a Key, expires: Option<UnixMillis>, now: UnixMillis) -> Boxed<'a, bool> {
         Box::pin(Backend::touch(self, key, expires, now))
@@ -236,6 +246,9 @@ impl Backend for DynBackend {
         now: UnixMillis,
     ) -> Result<Fetched, Error> {
         self.0.fetch(space, keys, tags, now).await
+    }
+    async fn expiry(&self, key: &Key, entry: &Entry, now: UnixMillis) -> Result<Option<UnixMillis>, Error> {
+        self.0.expiry(key, entry, now).await
     }
     async fn touch(&self, key: &Key, expires: Option<UnixMillis>, now: UnixMillis) -> Result<bool, Error> {
         self.0.touch(key, expires, now).await

@@ -15,6 +15,10 @@ pub enum ErrorKind {
     Unsupported,
     /// The key or alias asked for does not exist, and the operation needs it (`incr`, `Caches::get`).
     NotFound,
+    /// Somebody else holds the lock, and did not let it go in time.
+    Busy,
+    /// The lock is held by somebody else by now.
+    NotOwned,
     /// The stored value is of another kind than the operation needs (`incr` on text).
     Value,
     /// A value could not be serialised.
@@ -38,6 +42,8 @@ impl ErrorKind {
             Self::Config => "config",
             Self::Unsupported => "unsupported",
             Self::NotFound => "not-found",
+            Self::Busy => "busy",
+            Self::NotOwned => "not-owned",
             Self::Value => "value",
             Self::Encode => "encode",
             Self::Decode => "decode",

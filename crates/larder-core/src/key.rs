@@ -12,6 +12,9 @@ use crate::error::Error;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Space(Arc<str>);
 
+/// What the namespace of a cache's locks is called more than the cache's own.
+const LOCKS: &str = "~locks";
+
 impl Space {
     /// The namespace of `prefix`; empty is Django's default.
     ///
@@ -20,7 +23,7 @@ impl Space {
     /// character: with a colon, the namespaces `a` and `a:1` would run into each other, and clearing one would
     /// clear a part of the other.
     pub fn new(prefix: &str) -> Result<Self, Error> {
-        if prefix.len() > 100 {
+        if prefix.strip_suffix(LOCKS).unwrap_or(prefix).len() > 100 {
             return Err(Error::config(format!(
                 "the key prefix is {} bytes long; 100 is the most",
                 prefix.len()
@@ -32,6 +35,15 @@ impl Space {
             )));
         }
         Ok(Self(prefix.into()))
+    }
+
+    /// The namespace of the locks that belong to this one.
+    pub(crate) fn locks(&self) -> Self {
+        Self(format!("{}{LOCKS}", self.0).into())
+    }
+
+    pub(crate) fn is_of_locks(&self) -> bool {
+        self.0.ends_with(LOCKS)
     }
 
     /// The prefix, as it stands at the front of every key.
@@ -73,6 +85,31 @@ impl Key {
         let mut identity = front(space, version);
         identity.extend_from_slice(key.as_bytes());
         Self { hashed_from: NOWHERE, identity, group: 0 }
+    }
+
+    /// The key of an entry by what it is called in a store, for [`Backend::scan`](crate::Backend::scan); `None` if what is called so is
+    /// no entry: no version stands where one has to.
+    ///
+    /// Of what is called by a hash, the identity is not known: such a key is good for removing it where it is called so, not
+    /// for reading it.
+    pub fn named(name: &str) -> Option<Self> {
+        let identity = SmallVec::from_slice(name.as_bytes());
+        version_end(&identity).map(|_| Self { hashed_from: identity.len(), identity })
+    }
+
+    /// The key with this [`identity`](Self::identity), for backends that keep identities, and for [`Backend::scan`](crate::Backend::scan);
+    /// `None` if it is no entry's.
+    ///
+    /// Where the part begins that is hashed in a name does not stand in an identity and is found by its look: a kind, a point, and
+    /// lengths. A value whose key looks so, control characters and all, is the same key, but under a name that it does
+    /// not have elsewhere.
+    pub fn of_identity(identity: &[u8]) -> Option<Self> {
+        let start = version_end(identity)?;
+        let rest = &identity[start..];
+        let kind = rest.iter().take_while(|b| b.is_ascii_lowercase()).count();
+        let hashed = kind > 0 && rest.get(kind) == Some(&b'.') && rest[kind..].iter().any(|b| *b < b' ');
+        let hashed_from = if hashed { start + kind + 1 } else { identity.len() };
+        Some(Self { identity: SmallVec::from_slice(identity), hashed_from })
     }
 
     /// Begins the key of something with a long identity; see [`KeyBuilder`].
@@ -243,6 +280,13 @@ fn front(space: &Space, version: u64) -> SmallVec<[u8; 192]> {
     identity
 }
 
+/// Where the key begins in `prefix:version:key`.
+fn version_end(identity: &[u8]) -> Option<usize> {
+    let prefix = identity.iter().position(|b| *b == b':')? + 1;
+    let digits = identity[prefix..].iter().take_while(|b| b.is_ascii_digit()).count();
+    (digits > 0 && identity.get(prefix + digits) == Some(&b':')).then_some(prefix + digits + 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -289,6 +333,36 @@ mod tests {
             let e = Space::new(bad).unwrap_err();
             assert_eq!(e.kind(), crate::ErrorKind::Config, "{bad:?}: {e}");
         }
+    }
+
+    #[test]
+    fn a_key_is_found_again_by_its_name_or_its_identity_and_a_record_is_no_entry() {
+        let space = Space::new("shop").unwrap();
+        for key in ["", "a", "a:b.c", "page.x", "k\u{e9}", ":"] {
+            let key = Key::value(&space, 7, key);
+            assert_eq!(Key::named(&key.name()).as_ref(), Some(&key));
+            assert_eq!(Key::of_identity(key.identity()).as_ref(), Some(&key));
+        }
+        let mut page = Key::builder(&space, 1, "page");
+        page.mark(b'P').part(&[b'x'; 4000]).mark(b's').part(b"http");
+        let page = page.build();
+        assert_eq!(Key::of_identity(page.identity()).as_ref(), Some(&page));
+        assert_eq!(Key::named(&page.name()).unwrap().name(), page.name());
+        for record in ["shop:tag:t", "shop:space:", "shop:fence:", "shop:1", "shop::x", "shop:1x:y", "", "x"]
+        {
+            assert_eq!(Key::named(record), None, "{record}");
+            assert_eq!(Key::of_identity(record.as_bytes()), None, "{record}");
+        }
+    }
+
+    #[test]
+    fn locks_have_a_namespace_of_their_own_that_no_cache_may_take() {
+        let longest = Space::new(&"x".repeat(100)).unwrap();
+        let locks = longest.locks();
+        assert!(locks.is_of_locks() && !longest.is_of_locks());
+        assert_eq!(Space::new(locks.prefix()).unwrap(), locks, "backends find it again by its prefix");
+        let taken = crate::Cache::builder(crate::Dummy).key_prefix(locks.prefix()).build().unwrap_err();
+        assert_eq!(taken.kind(), crate::ErrorKind::Config);
     }
 
     proptest! {

@@ -35,8 +35,8 @@ pub mod wire;
 
 pub use backend::{Backend, Capabilities, Fetched, Scanned, When};
 pub use cache::{
-    Add, Cache, CacheBuilder, Get, GetMany, GetOrSet, Has, Incr, Remove, RemoveMany, Set, SetMany, Touch,
-    TryGetOrSet,
+    Add, At, Cache, CacheBuilder, ExpireAt, Get, GetMany, GetOrSet, GetTtl, Has, Incr, IterKeys, Keys, Lock,
+    LockRequest, MoveVersion, Remove, RemoveMany, RemovePattern, Set, SetMany, Touch, TryGetOrSet, Ttl,
 };
 pub use caches::Caches;
 pub use clock::{Clock, ManualClock, UnixMillis};

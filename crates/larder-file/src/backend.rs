@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use larder_core::{
-    Backend, Capabilities, Entry, Error, ErrorKind, Fetched, Fill, Key, Space, Stamp, Tag, UnixMillis, When,
-    renew_space,
+    Backend, Capabilities, Entry, Error, ErrorKind, Fetched, Fill, Key, Scanned, Space, Stamp, Tag,
+    UnixMillis, When, renew_space,
 };
 use tokio::runtime::Handle;
 
@@ -14,7 +14,7 @@ use crate::raw::{Raw, ready};
 
 impl Backend for FileCache {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new("file").verifying()
+        Capabilities::new("file").verifying().listing()
     }
 
     async fn get(&self, key: &Key, now: UnixMillis) -> Result<Option<Entry>, Error> {
@@ -51,6 +51,67 @@ impl Backend for FileCache {
         let stored = self.run(valid).await?;
         self.tidy_behind(now);
         Ok(stored)
+    }
+
+    async fn set_many(
+        &self,
+        entries: Vec<(Key, Entry)>,
+        now: UnixMillis,
+    ) -> Result<Vec<(usize, Error)>, Error> {
+        let write = move |files: &Raw| {
+            let mut refused = Vec::new();
+            for (place, (key, entry)) in entries.iter().enumerate() {
+                let valid = |there: &Entry| files.is_valid(key, there, now);
+                match files.0.write(key, entry, When::Always, now, &valid) {
+                    Ok(_) => {}
+                    Err(error) if error.kind() == ErrorKind::Backend => return Err(error),
+                    Err(error) => refused.push((place, error)),
+                }
+            }
+            Ok(refused)
+        };
+        let refused = self.run(write).await?;
+        self.tidy_behind(now);
+        Ok(refused)
+    }
+
+    async fn remove_many(&self, keys: &[Key], now: UnixMillis) -> Result<usize, Error> {
+        let keys = keys.to_vec();
+        self.run(move |files| {
+            let mut removed = 0;
+            for key in &keys {
+                let there = files.0.remove(key, now, &|there| files.is_valid(key, there, now))?;
+                removed += usize::from(there);
+            }
+            Ok(removed)
+        })
+        .await
+    }
+
+    async fn compare_and_set(
+        &self,
+        key: &Key,
+        expected: &[u8],
+        with: Option<Entry>,
+        now: UnixMillis,
+    ) -> Result<bool, Error> {
+        let (key, expected) = (key.clone(), expected.to_vec());
+        self.run(move |files| {
+            files.0.replace(&key, &expected, with.as_ref(), now, &|there| files.is_valid(&key, there, now))
+        })
+        .await
+    }
+
+    async fn scan(
+        &self,
+        space: &Space,
+        front: &str,
+        after: Option<&str>,
+        limit: usize,
+        now: UnixMillis,
+    ) -> Result<Scanned, Error> {
+        let (space, front, after) = (space.clone(), front.to_owned(), after.map(str::to_owned));
+        self.run(move |files| files.scan(&space, front.as_bytes(), after.as_deref(), limit, now)).await
     }
 
     async fn remove(&self, key: &Key, now: UnixMillis) -> Result<bool, Error> {

@@ -124,7 +124,23 @@ impl Disk {
         now: UnixMillis,
         valid: Check<'_>,
     ) -> Result<bool, Error> {
-        let done = self.change(key, now, valid, |entry| Ok((entry.with_expiry(expires), ())))?;
+        let done = self.change(key, now, valid, |entry| Ok(Some((Some(entry.with_expiry(expires)), ()))))?;
+        Ok(done.is_some())
+    }
+
+    /// Replaces or removes an entry if its value is `expected`.
+    pub(crate) fn replace(
+        &self,
+        key: &Key,
+        expected: &[u8],
+        with: Option<&Entry>,
+        now: UnixMillis,
+        valid: Check<'_>,
+    ) -> Result<bool, Error> {
+        let done = self.change(key, now, valid, |entry| {
+            let same = entry.value().to_bytes()? == expected;
+            Ok(same.then(|| (with.cloned(), ())))
+        })?;
         Ok(done.is_some())
     }
 
@@ -141,26 +157,26 @@ impl Disk {
             let sum = number
                 .checked_add(delta)
                 .ok_or_else(|| Error::new(ErrorKind::Value, "the sum does not fit 64 bits"))?;
-            Ok((entry.with_value(Value::Bytes(sum.to_string().into())), sum))
+            Ok(Some((Some(entry.with_value(Value::Bytes(sum.to_string().into()))), sum)))
         })
     }
 
-    /// Replaces an entry by what `how` makes of it, in one step.
+    /// Replaces an entry by what `how` makes of it, in one step: another entry, none, or (if it gives nothing at all) what it is.
     fn change<T>(
         &self,
         key: &Key,
         now: UnixMillis,
         valid: Check<'_>,
-        how: impl FnOnce(&Entry) -> Result<(Entry, T), Error>,
+        how: impl FnOnce(&Entry) -> Result<Option<(Option<Entry>, T)>, Error>,
     ) -> Result<Option<T>, Error> {
         let place = Place::of(&self.directory, key);
         let Some(_lock) = lock(&place.shard)? else { return Ok(None) };
         let Found::Entry(entry) = look(&place.path, key, now, valid)? else { return Ok(None) };
-        let (entry, result) = how(&entry)?;
-        if entry.is_expired(now) {
+        let Some((entry, result)) = how(&entry)? else { return Ok(None) };
+        let Some(entry) = entry.filter(|entry| !entry.is_expired(now)) else {
             self.unlink(&place)?;
             return Ok(Some(result));
-        }
+        };
         let parts = format::encode(key.identity(), &entry)?;
         let size = parts.iter().map(|part| part.len() as u64).sum();
         let new = self.temporary(&place, &parts)?;

@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use bytes::Bytes;
-use larder_core::{Entry, Error, wire};
+use larder_core::{Entry, Error, Stamp, wire};
 
 const MAGIC: &[u8; 8] = b"larderf1";
 const HEAD: usize = 16;
@@ -66,8 +66,8 @@ pub(crate) fn decode(bytes: &Bytes, identity: &[u8]) -> Content {
 /// What a look at a file's beginning tells.
 #[derive(Debug)]
 pub(crate) enum Glance {
-    /// Identity and expiry, unchecked.
-    Whole { identity: Bytes, expires: Option<u64> },
+    /// Identity, and the entry without its value; unchecked.
+    Whole { identity: Bytes, expires: Option<u64>, stamp: Stamp },
     /// One of ours, and not readable.
     Torn,
     /// Not written by us, whatever it is called.
@@ -99,7 +99,11 @@ fn read_front(bytes: &Bytes) -> Glance {
     }
     // The value may be cut off here; the line before it is what counts.
     match wire::decode(&body.slice(length..)) {
-        Ok(entry) => Glance::Whole { identity: body.slice(..length), expires: entry.expires() },
+        Ok(entry) => Glance::Whole {
+            identity: body.slice(..length),
+            expires: entry.expires(),
+            stamp: entry.stamp().clone(),
+        },
         Err(_) => Glance::Torn,
     }
 }
@@ -114,7 +118,7 @@ fn head(bytes: &[u8]) -> Option<(u32, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use larder_core::{Nonce, Stamp, Value};
+    use larder_core::{Nonce, Value};
 
     fn file(value: &'static str) -> Vec<u8> {
         let stamp = Stamp { space: Nonce::from_u128(1), tags: Box::new([("t".into(), Nonce::from_u128(2))]) };

@@ -44,6 +44,7 @@ mod disk;
 mod format;
 mod names;
 mod raw;
+mod scan;
 mod tidy;
 
 use std::fmt;

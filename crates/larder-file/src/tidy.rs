@@ -74,11 +74,11 @@ fn subtract(from: &AtomicU64, by: u64) {
 }
 
 /// One of our files.
-struct Seen {
-    path: PathBuf,
+pub(crate) struct Seen {
+    pub(crate) path: PathBuf,
     size: u64,
     modified: SystemTime,
-    kind: Kind,
+    pub(crate) kind: Kind,
 }
 
 impl Disk {
@@ -170,13 +170,13 @@ impl Disk {
         let Some(shard) = seen.path.parent() else { return false };
         let Ok(Some(_lock)) = lock(shard) else { return false };
         match glance(&seen.path) {
-            Ok(Glance::Whole { identity, expires }) if !wanted(&identity, expires) => false,
+            Ok(Glance::Whole { identity, expires, .. }) if !wanted(&identity, expires) => false,
             Ok(Glance::Whole { .. } | Glance::Torn) => fs::remove_file(&seen.path).is_ok(),
             Ok(Glance::Foreign) | Err(_) => false,
         }
     }
 
-    fn shards(&self) -> Result<Vec<PathBuf>, Error> {
+    pub(crate) fn shards(&self) -> Result<Vec<PathBuf>, Error> {
         let listed = match fs::read_dir(&self.directory) {
             Ok(listed) => listed,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -191,7 +191,7 @@ impl Disk {
 }
 
 /// Our files in a shard.
-fn files(shard: &Path) -> Result<Vec<Seen>, Error> {
+pub(crate) fn files(shard: &Path) -> Result<Vec<Seen>, Error> {
     let listed = match fs::read_dir(shard) {
         Ok(listed) => listed,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -206,6 +206,6 @@ fn files(shard: &Path) -> Result<Vec<Seen>, Error> {
     Ok(seen.collect())
 }
 
-fn is_past(expires: Option<UnixMillis>, now: UnixMillis) -> bool {
+pub(crate) fn is_past(expires: Option<UnixMillis>, now: UnixMillis) -> bool {
     expires.is_some_and(|at| at <= now)
 }

@@ -1,15 +1,15 @@
 //! [`Memory`] as a [`Backend`]. Nothing here waits.
 
 use larder_core::{
-    Backend, Capabilities, Entry, Error, ErrorKind, Fetched, Fill, Key, Space, Stamp, Tag, UnixMillis, Value,
-    When,
+    Backend, Capabilities, Entry, Error, ErrorKind, Fetched, Fill, Key, Scanned, Space, Stamp, Tag,
+    UnixMillis, Value, When,
 };
 
 use crate::Memory;
 
 impl Backend for Memory {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new("memory").in_process().verifying()
+        Capabilities::new("memory").in_process().verifying().listing()
     }
 
     async fn get(&self, key: &Key, now: UnixMillis) -> Result<Option<Entry>, Error> {
@@ -54,6 +54,36 @@ impl Backend for Memory {
         let found = held.entry(now).is_some();
         held.remove();
         Ok(found)
+    }
+
+    async fn compare_and_set(
+        &self,
+        key: &Key,
+        expected: &[u8],
+        with: Option<Entry>,
+        now: UnixMillis,
+    ) -> Result<bool, Error> {
+        let held = self.store.hold(key);
+        let Some(entry) = held.entry(now) else { return Ok(false) };
+        if entry.value().to_bytes()? != expected {
+            return Ok(false);
+        }
+        match with {
+            Some(with) => held.put(with, now)?,
+            None => held.remove(),
+        }
+        Ok(true)
+    }
+
+    async fn scan(
+        &self,
+        _: &Space,
+        front: &str,
+        after: Option<&str>,
+        limit: usize,
+        now: UnixMillis,
+    ) -> Result<Scanned, Error> {
+        self.store.scan(front.as_bytes(), after, limit, now)
     }
 
     async fn touch(&self, key: &Key, expires: Option<UnixMillis>, now: UnixMillis) -> Result<bool, Error> {

@@ -47,6 +47,7 @@
 mod backend;
 mod builder;
 mod records;
+mod scan;
 mod stats;
 mod store;
 

@@ -167,6 +167,18 @@ impl Store {
         self.table.retain(|key, slot| prefix(key) != space || self.records.is_valid(space, &slot.entry));
     }
 
+    /// Identities and entries that are valid, in no order. Nothing is locked between one and the next.
+    pub(crate) fn iter(&self, now: UnixMillis) -> impl Iterator<Item = (Box<[u8]>, Entry)> {
+        self.table
+            .iter()
+            .filter(move |(key, slot)| slot.expires > now && self.records.is_valid(prefix(key), &slot.entry))
+            .map(|(key, slot)| (key, slot.entry))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
     /// Removes what has expired, if it is time for that and there is anything.
     fn sweep(&self, now: UnixMillis) {
         let swept = self.swept.load(Ordering::Relaxed);

@@ -43,9 +43,13 @@ macro_rules! backend_suite {
             mod invalidation { $crate::__mount_invalidation! {} }
             mod keys { $crate::__mount_keys! {} }
             mod listing { $crate::__mount_listing! {} }
+            mod locks { $crate::__mount_locks! {} }
+            mod patterns { $crate::__mount_patterns! {} }
             mod sharing { $crate::__mount_sharing! {} }
             mod spaces { $crate::__mount_spaces! {} }
+            mod spans { $crate::__mount_spans! {} }
             mod times { $crate::__mount_times! {} }
+            mod versions { $crate::__mount_versions! {} }
         }
     )+ };
 }

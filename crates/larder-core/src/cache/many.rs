@@ -90,8 +90,7 @@ impl Cache {
             self.inner.flights.forget(key);
         }
         let fill = self.begin(tags).await?;
-        let now = self.inner.clock.now();
-        let expires = timeout.expires(now);
+        let expires = timeout.expires(self.inner.clock.now());
         let Some(stamp) = self.seal(&fill, &[], expires).await? else {
             // Invalidated between the two: as if they had been stored and invalidated.
             return self.evict_many(&keys).await.map(|_| Vec::new());

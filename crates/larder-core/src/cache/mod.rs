@@ -11,15 +11,21 @@
 //! ```
 
 mod fill;
+mod glob;
+mod keys;
+mod lock;
 mod lookup;
 mod many;
+mod naming;
 mod ops;
 mod shared;
+mod ttl;
+mod versions;
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -38,8 +44,14 @@ use crate::tag::{Fill, Stamp, Tag};
 use crate::timeout::Timeout;
 
 pub use fill::{GetOrSet, TryGetOrSet};
+pub use keys::{IterKeys, Keys, RemovePattern};
+pub use lock::{Lock, LockRequest};
 pub use many::{GetMany, RemoveMany, SetMany};
-pub use ops::{Add, Get, Has, Incr, Remove, Set, Touch};
+pub use ops::{Add, Get, Has, Incr, Remove, Set};
+pub use ttl::{At, ExpireAt, GetTtl, Touch, Ttl};
+pub use versions::MoveVersion;
+
+use naming::Naming;
 
 /// What Django uses where nothing is said: 300 s.
 const DEFAULT_TIMEOUT: Timeout = Timeout::secs(300);
@@ -65,6 +77,9 @@ struct Inner {
     timeout: Timeout,
     deadline: Duration,
     codec: Codec,
+    naming: Naming,
+    /// Set once the backend has shown that it can do locks.
+    locks: OnceLock<()>,
     flights: Flights<Option<Bytes>>,
     remembered: Remembered,
     attached: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
@@ -128,10 +143,6 @@ impl Cache {
         let one = attached.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default()));
         // The map is keyed by the type, so this is always one.
         Arc::clone(one).downcast().unwrap_or_default()
-    }
-
-    fn value_key(&self, key: &str, version: Option<u64>) -> Key {
-        Key::value(&self.inner.space, version.unwrap_or(self.inner.version), key)
     }
 
     /// Begins a fill: everything that is made after this and stored with it can be invalidated from now on.
@@ -260,6 +271,7 @@ pub struct CacheBuilder {
     timeout: Timeout,
     deadline: Duration,
     codec: Codec,
+    naming: Naming,
 }
 
 impl CacheBuilder {
@@ -273,6 +285,7 @@ impl CacheBuilder {
             timeout: DEFAULT_TIMEOUT,
             deadline: DEFAULT_DEADLINE,
             codec: Codec::default(),
+            naming: Naming::default(),
         }
     }
 
@@ -335,6 +348,12 @@ impl CacheBuilder {
             ));
         }
         let space = Space::new(&self.prefix)?;
+        if space.is_of_locks() {
+            return Err(Error::config(format!(
+                "the key prefix {:?} is that of the locks of another cache; let it end otherwise",
+                self.prefix
+            )));
+        }
         Ok(self.finish(space))
     }
 
@@ -351,6 +370,8 @@ impl CacheBuilder {
                 timeout: self.timeout,
                 deadline: self.deadline,
                 codec: self.codec,
+                naming: self.naming,
+                locks: OnceLock::new(),
                 flights: Flights::new(),
                 remembered: Remembered::default(),
                 attached: Mutex::default(),

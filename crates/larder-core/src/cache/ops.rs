@@ -62,14 +62,6 @@ impl Cache {
         Remove { cache: self, key, version: None }
     }
 
-    /// Gives a value another timeout, the cache's default if none is said; false if there is no value. Zero removes it.
-    ///
-    /// # Errors
-    /// When awaited: what the backend gives, and [`Deadline`](ErrorKind::Deadline).
-    pub fn touch<'a>(&'a self, key: &'a str) -> Touch<'a> {
-        Touch { cache: self, key, version: None, timeout: Timeout::DEFAULT }
-    }
-
     /// Whether there is a value; true for a stored null.
     ///
     /// # Errors
@@ -282,37 +274,6 @@ operation!(Remove, bool, |this| async move {
     this.cache.inner.flights.forget(&key);
     this.cache.evict(&key).await
 });
-
-/// See [`Cache::touch`].
-#[must_use = "nothing happens until it is awaited"]
-pub struct Touch<'a> {
-    cache: &'a Cache,
-    key: &'a str,
-    version: Option<u64>,
-    timeout: Timeout,
-}
-
-operation!(Touch, bool, |this| async move {
-    let cache = this.cache;
-    let key = cache.value_key(this.key, this.version);
-    let timeout = this.timeout.or(cache.inner.timeout);
-    if cache.lookup_one(&key).await?.is_none() {
-        return Ok(false);
-    }
-    if timeout.is_zero() {
-        return cache.evict(&key).await;
-    }
-    let now = cache.inner.clock.now();
-    cache.within(cache.inner.backend.touch(&key, timeout.expires(now), now)).await
-});
-
-impl Touch<'_> {
-    /// How long it lives from now on.
-    pub fn timeout(mut self, timeout: impl Into<Timeout>) -> Self {
-        self.timeout = timeout.into();
-        self
-    }
-}
 
 /// See [`Cache::has_key`].
 #[must_use = "nothing is read until it is awaited"]

@@ -1,6 +1,7 @@
 //! The low-level cache over real backends: the suite of `larder-testkit`, and the backend that keeps nothing.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod able;
 mod dummy;
 mod late;
 

@@ -1,4 +1,4 @@
-//! The tests, one module a topic. Names that begin with `ll_`, `to_`, `ver_` and `key_` are lines of what Django's
+//! The tests, one module a topic. Names that begin with `ll_`, `to_`, `ver_`, `key_`, `mc_` and `dr_` are lines of what Django's
 //! cache does; the others are promises of our own.
 //!
 //! A test is a function `async fn(Stage)` and a line in the list at the front of its file; the compiler complains of one that is in
@@ -16,10 +16,14 @@ pub mod fills;
 pub mod invalidation;
 pub mod keys;
 pub mod listing;
+pub mod locks;
+pub mod patterns;
 pub mod sharing;
 pub mod spaces;
+pub mod spans;
 mod store;
 pub mod times;
+pub mod versions;
 
 /// Whether the backend counts; if not, it has to say `Unsupported` and its name, and to leave what stands there.
 async fn counts(stage: &crate::Stage) -> bool {
