@@ -94,7 +94,7 @@ impl Key {
     /// for reading it.
     pub fn named(name: &str) -> Option<Self> {
         let identity = SmallVec::from_slice(name.as_bytes());
-        version_end(&identity).map(|_| Self { hashed_from: identity.len(), identity })
+        version_end(&identity).map(|_| Self { hashed_from: NOWHERE, identity, group: 0 })
     }
 
     /// The key with this [`identity`](Self::identity), for backends that keep identities, and for [`Backend::scan`](crate::Backend::scan);
@@ -108,8 +108,8 @@ impl Key {
         let rest = &identity[start..];
         let kind = rest.iter().take_while(|b| b.is_ascii_lowercase()).count();
         let hashed = kind > 0 && rest.get(kind) == Some(&b'.') && rest[kind..].iter().any(|b| *b < b' ');
-        let hashed_from = if hashed { start + kind + 1 } else { identity.len() };
-        Some(Self { identity: SmallVec::from_slice(identity), hashed_from })
+        let hashed_from = if hashed { end(&identity[..=start + kind]) } else { NOWHERE };
+        Some(Self { identity: SmallVec::from_slice(identity), hashed_from, group: 0 })
     }
 
     /// Begins the key of something with a long identity; see [`KeyBuilder`].

@@ -114,13 +114,7 @@ impl Backend for Redis {
         if entry.expires().is_some() {
             return Ok(entry.expires());
         }
-        // A bare integer has none with it. -1: it never expires; -2: it is gone since.
-        let left: i64 = self.link().await?.ask(redis::cmd("PTTL").arg(&*key.name())).await?;
-        Ok(match u64::try_from(left) {
-            Ok(left) => Some(now.saturating_add(left)),
-            Err(_) if left == -1 => None,
-            Err(_) => Some(now),
-        })
+        self.change(key, now).expiry().await
     }
 
     async fn touch(&self, key: &Key, expires: Option<UnixMillis>, now: UnixMillis) -> Result<bool, Error> {

@@ -121,6 +121,19 @@ impl Change<'_> {
         Ok(removed > 0)
     }
 
+    /// When a bare integer expires: nothing that is read with it says so.
+    pub(crate) async fn expiry(&self) -> Result<Option<UnixMillis>, Error> {
+        let ask = Ask::command("PTTL", self.store.name(self.key), Vec::new());
+        let left = self.store.ask(ask).await?.to::<i64>()?;
+        Ok(match u64::try_from(left) {
+            Ok(left) => Some(self.now.saturating_add(left)),
+            // It never expires.
+            Err(_) if left == -1 => None,
+            // It is gone since.
+            Err(_) => Some(self.now),
+        })
+    }
+
     /// One step. Whether an entry was invalidated is not looked at: with another expiry it is as invalid as before.
     pub(crate) async fn touch(&self, expires: Option<UnixMillis>) -> Result<bool, Error> {
         let ttl = millis_left(expires, self.now).map_or(Word::text(""), Word::number);
