@@ -167,17 +167,9 @@ impl Visit {
     }
 
     async fn look(&self) -> Result<Found, larder_core::Error> {
-        let found = look(&self.cache, &self.identity, &self.headers, self.limit()).await?;
-        match found {
-            Found::Miss(_) if self.facts.head => {
-                let twin = self.identity.head_twin();
-                match look(&self.cache, &twin, &self.headers, self.limit()).await? {
-                    Found::Hit(page) => Ok(Found::Hit(page)),
-                    Found::Miss(_) => Ok(found),
-                }
-            }
-            found => Ok(found),
-        }
+        let twin = self.facts.head.then(|| self.identity.head_twin());
+        let identities: Vec<&Identity> = std::iter::once(&self.identity).chain(&twin).collect();
+        look(&self.cache, &identities, &self.headers, self.limit()).await
     }
 
     /// Under what those meet who make the same variant by GET, and by this request's method.
@@ -207,12 +199,13 @@ impl Visit {
         if self.facts.precondition {
             return Front::Alone(self, Forward::Request, Reason::Precondition);
         }
+        let traffic = self.cache.attached::<Traffic>();
+        let mut landed_before = traffic.landed(&self.identity);
         let mut forward = match self.look().await {
             Ok(Found::Hit(page)) => return Front::Hit(page),
             Ok(Found::Miss(forward)) => forward,
             Err(error) => return self.backend_failed(&error),
         };
-        let traffic = self.cache.attached::<Traffic>();
         let tags = self.known_tags();
         let mut fields = VaryFields::default();
         let clock = self.cache.clock().clone();
@@ -241,17 +234,15 @@ impl Visit {
                 Joined::Full => return Front::Alone(self, forward, Reason::WaitLimit),
                 Joined::Lead(leader) => {
                     // Whoever led before may have landed between our look and our lead.
-                    return match self.look().await {
-                        Ok(Found::Hit(page)) => Front::Hit(page),
-                        Ok(Found::Miss(_)) => Front::Lead(Box::new(self.lead(
-                            forward,
-                            fill,
-                            traffic,
-                            own_flight,
-                            Some(Arc::new(leader)),
-                        ))),
-                        Err(error) => self.backend_failed(&error),
-                    };
+                    if traffic.landed(&self.identity) != landed_before {
+                        match self.look().await {
+                            Ok(Found::Hit(page)) => return Front::Hit(page),
+                            Ok(Found::Miss(_)) => {}
+                            Err(error) => return self.backend_failed(&error),
+                        }
+                    }
+                    let leader = Some(Arc::new(leader));
+                    return Front::Lead(Box::new(self.lead(forward, fill, traffic, own_flight, leader)));
                 }
                 Joined::Wait(waiter) => waiter,
             };
@@ -276,11 +267,14 @@ impl Visit {
                     return Front::Lead(Box::new(self.lead(forward, fill, traffic, own_flight, None)));
                 }
                 // Gone without a word: look again, and compete for the lead.
-                Outcome::Abandoned => match self.look().await {
-                    Ok(Found::Hit(page)) => return Front::Hit(page),
-                    Ok(Found::Miss(_)) => {}
-                    Err(error) => return self.backend_failed(&error),
-                },
+                Outcome::Abandoned => {
+                    landed_before = traffic.landed(&self.identity);
+                    match self.look().await {
+                        Ok(Found::Hit(page)) => return Front::Hit(page),
+                        Ok(Found::Miss(_)) => {}
+                        Err(error) => return self.backend_failed(&error),
+                    }
+                }
             }
         }
         Front::Alone(self, forward, Reason::WaitLimit)

@@ -10,6 +10,7 @@
 //! identity stands in the stored page and is compared when it is read: a slot never decides.
 
 use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use axum::extract::OriginalUri;
 use http::request::Parts;
@@ -141,6 +142,13 @@ impl Identity {
     /// The tag under which every page of this URL stands, with all its variants.
     pub(crate) fn url_tag(&self) -> larder_core::Tag {
         tag(&self.primary.identity()[..self.url_len])
+    }
+
+    /// In which of so many groups of URLs it is, whatever the variant.
+    pub(crate) fn url_group(&self, groups: usize) -> usize {
+        let mut hasher = DefaultHasher::new();
+        self.primary.identity()[..self.url_len].hash(&mut hasher);
+        usize::try_from(hasher.finish() % groups as u64).unwrap_or(0)
     }
 
     fn canonical(&self, name: &HeaderName, headers: &HeaderMap, out: &mut Vec<u8>) {

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use larder_core::flight::{Flights, Leader};
-use larder_core::{Cache, Entry, ErrorKind, Fill, Key, Tag, UnixMillis, When};
+use larder_core::{Cache, Entry, ErrorKind, Fill, Key, Stamp, Tag, UnixMillis, When};
 use larder_http::{CacheStatus, Forward, Reason, StoredMeta, StoredResponse, VaryFields};
 use parking_lot::Mutex;
 
@@ -21,6 +22,7 @@ use crate::identity::{Identity, Variant};
 use crate::outer::Added;
 use crate::record::Record;
 use crate::respond;
+use crate::varied::Varied;
 
 /// What a leader publishes at its head.
 #[derive(Clone)]
@@ -92,14 +94,21 @@ pub(crate) struct Traffic {
     pub(crate) flights: Flights<Landing>,
     /// Keys whose answers turned out not to be storable, and until when nobody waits for them (hit-for-miss).
     passes: quick_cache::sync::Cache<Key, UnixMillis>,
+    /// How many pages have landed, counted apart for groups of URLs.
+    landed: [AtomicU64; GROUPS],
 }
 
 /// How many keys are remembered as not storable.
 const PASSES: usize = 10_000;
+const GROUPS: usize = 64;
 
 impl Default for Traffic {
     fn default() -> Self {
-        Self { flights: Flights::new(), passes: quick_cache::sync::Cache::new(PASSES) }
+        Self {
+            flights: Flights::new(),
+            passes: quick_cache::sync::Cache::new(PASSES),
+            landed: [const { AtomicU64::new(0) }; GROUPS],
+        }
     }
 }
 
@@ -122,6 +131,12 @@ impl Traffic {
     pub(crate) fn unpass(&self, key: &Key) {
         self.passes.remove(key);
     }
+
+    /// A number that is another one once a page of this URL has landed: if it is the same, looking again finds nothing new from this
+    /// process.
+    pub(crate) fn landed(&self, identity: &Identity) -> u64 {
+        self.landed[identity.url_group(GROUPS)].load(Ordering::SeqCst)
+    }
 }
 
 /// Everything that is needed to store a page once its body is whole.
@@ -140,9 +155,9 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Stores the page, or says why not. The flight stays open until then, so that nobody falls between it and the store.
-    async fn run(self, body: Bytes) -> Result<(), Reason> {
-        let cache = self.cache.clone();
+    /// Stores the page, or says why not.
+    async fn run(&self, body: Bytes) -> Result<(), Reason> {
+        let cache = &self.cache;
         match self.try_run(body).await {
             Ok(true) => Ok(()),
             Ok(false) => {
@@ -231,14 +246,20 @@ impl Place<'_> {
         cache: &Cache,
         mut page: StoredResponse,
         until: Option<UnixMillis>,
-        stamp: larder_core::Stamp,
+        stamp: Stamp,
     ) -> Result<(), larder_core::Error> {
         let inline = self.fields.is_empty() && !self.variant.is_credentialed();
         let primary = self.identity.primary_key();
         let key = if inline { primary.identity() } else { self.variant.key().identity() };
         page.meta.key = Bytes::copy_from_slice(key);
         let page = Record::of(Arc::new(page));
-        let there = cache.lookup(std::slice::from_ref(primary)).await?.pop().flatten();
+        let slots = match inline {
+            true => Vec::new(),
+            false => self.variant.slots(self.identity, self.limit).into(),
+        };
+        let keys: Vec<Key> = std::iter::once(primary.clone()).chain(slots).collect();
+        let mut found = cache.lookup(&keys).await?.into_iter();
+        let there = found.next().flatten();
         let mut record = match there.as_ref().map(Record::from_entry) {
             Some(Ok(record)) => Record::clone(&record),
             _ => Record::default(),
@@ -249,10 +270,14 @@ impl Place<'_> {
             cache.put(primary, Entry::new(record.into_value(), until, stamp), When::Always).await?;
             return Ok(());
         }
-        let untagged = larder_core::Stamp::untagged(stamp.space);
-        let slot = self.slot(cache).await?;
-        cache.put(&slot, Entry::new(page.into_value(), until, stamp), When::Always).await?;
+        let untagged = Stamp::untagged(stamp.space);
+        let slot = self.slot(keys.into_iter().skip(1).zip(found));
+        let mut entries: Vec<(Key, Entry)> = slot
+            .into_iter()
+            .map(|slot| (slot, Entry::new(page.clone().into_value(), until, stamp.clone())))
+            .collect();
         let noted = record.note(self.fields);
+        cache.attached::<Varied>().note(primary, &record.sets);
         let outlived =
             there.as_ref().is_none_or(|entry| later(entry.expires(), None, until) != entry.expires());
         if noted || outlived {
@@ -262,15 +287,17 @@ impl Place<'_> {
                 _ => untagged,
             };
             let until = later(until, there.as_ref(), until);
-            cache.put(primary, Entry::new(record.into_value(), until, stamp), When::Always).await?;
+            entries.push((primary.clone(), Entry::new(record.into_value(), until, stamp)));
         }
-        Ok(())
+        // A record whose variant was refused leads to nothing, which is a miss.
+        match cache.put_many(entries).await?.pop() {
+            Some((_, error)) => Err(error),
+            None => Ok(()),
+        }
     }
 
     /// The slot to store the variant in: its own from before, else a free one, else the one with the older page.
-    async fn slot(self, cache: &Cache) -> Result<Key, larder_core::Error> {
-        let [first, second] = self.variant.slots(self.identity, self.limit);
-        let found = cache.lookup(&[first.clone(), second.clone()]).await?;
+    fn slot(&self, slots: impl Iterator<Item = (Key, Option<Entry>)>) -> Option<Key> {
         let age = |entry: &Option<Entry>| {
             let page = entry.as_ref().and_then(|e| Record::from_entry(e).ok()).and_then(|r| r.page.clone());
             match page {
@@ -279,7 +306,7 @@ impl Place<'_> {
                 Some(page) => page.meta.timing.response_time.max(2),
             }
         };
-        Ok(if age(&found[1]) < age(&found[0]) { second } else { first })
+        slots.min_by_key(|(_, entry)| age(entry)).map(|(slot, _)| slot)
     }
 }
 
@@ -377,6 +404,9 @@ impl Gate {
         let (body, clock) = (body?, store.cache.clock().clone());
         Some(Box::pin(async move {
             let stored = store.run(body).await;
+            traffic.landed[store.identity.url_group(GROUPS)].fetch_add(1, Ordering::SeqCst);
+            // The flight is open until here, so that nobody falls between it and the store.
+            drop(store);
             if stored == Err(Reason::TooLarge) {
                 traffic.pass(&flight, clock.now().saturating_add(crate::engine::PASS_MILLIS));
             }

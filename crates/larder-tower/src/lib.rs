@@ -30,10 +30,12 @@ mod page;
 mod pair;
 mod parts;
 mod policy;
+mod reading;
 mod record;
 mod respond;
 mod settings;
 mod shared;
+mod varied;
 mod which;
 
 pub use cacheable::Cacheable;

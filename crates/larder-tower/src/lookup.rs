@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use larder_core::{Cache, Entry, Error, Key, UnixMillis};
-use larder_http::{Forward, Freshness, StoredResponse};
+use larder_http::{Forward, Freshness, StoredResponse, VaryFields};
 
-use crate::identity::Identity;
+use crate::identity::{Identity, Variant};
+use crate::reading::read;
 use crate::record::Record;
 
 /// What a lookup found.
@@ -31,7 +32,7 @@ pub(crate) fn look_now(
     let Ok(record) = Record::from_entry(&entry) else { return None };
     let mut seen = Seen::new(&record, identity, key);
     if !record.sets.is_empty() {
-        for candidate in candidates(&record, identity, headers) {
+        for candidate in candidates(&record.sets, identity, headers) {
             for slot in candidate.variant.slots(identity, limit) {
                 seen.offer(&candidate, cache.lookup_now(&slot)?.as_ref(), now);
             }
@@ -40,53 +41,51 @@ pub(crate) fn look_now(
     Some(seen.best(now))
 }
 
-/// A lookup that may wait. What can't be decoded is removed and is a miss.
+/// A lookup that may wait, for the first of these identities that has a page. What can't be decoded is removed and is a miss.
 pub(crate) async fn look(
     cache: &Cache,
-    identity: &Identity,
+    identities: &[&Identity],
     headers: &HeaderMap,
     limit: u32,
 ) -> Result<Found, Error> {
     let now = cache.clock().now();
-    if let Some(found) = look_now(cache, identity, headers, limit, now) {
-        return Ok(found);
+    let at_once = identities.iter().map(|identity| look_now(cache, identity, headers, limit, now));
+    if let Some(found) = at_once.collect() {
+        return Ok(first_hit(found));
     }
-    let key = identity.primary_key();
-    let Some(entry) = cache.lookup(std::slice::from_ref(key)).await?.pop().flatten() else {
-        return Ok(Found::Miss(Forward::UriMiss));
-    };
-    let record = match Record::from_entry(&entry) {
-        Ok(record) => record,
-        Err(error) => {
-            tracing::warn!(target: "larder::backend", cache = cache.name(), %error, "a stored page could not be read; it is removed");
-            cache.evict(key).await?;
-            return Ok(Found::Miss(Forward::UriMiss));
-        }
-    };
-    let mut seen = Seen::new(&record, identity, key);
-    let candidates = candidates(&record, identity, headers);
-    let slots: Vec<Key> = candidates.iter().flat_map(|c| c.variant.slots(identity, limit)).collect();
-    if !slots.is_empty() {
-        let entries = cache.lookup(&slots).await?;
-        for (candidate, pair) in candidates.iter().zip(entries.chunks(2)) {
-            for entry in pair {
-                seen.offer(candidate, entry.as_ref(), now);
+    let reading = read(cache, identities, |identity, sets| {
+        candidates(sets, identity, headers).iter().flat_map(|c| c.variant.slots(identity, limit)).collect()
+    });
+    let reading = reading.await?;
+    let pages = identities.iter().zip(&reading.records).map(|(identity, record)| {
+        let Some(record) = record else { return Found::Miss(Forward::UriMiss) };
+        let mut seen = Seen::new(record, identity, identity.primary_key());
+        for candidate in candidates(&record.sets, identity, headers) {
+            for slot in candidate.variant.slots(identity, limit) {
+                seen.offer(&candidate, reading.slot(&slot), now);
             }
         }
-    }
-    Ok(seen.best(now))
+        seen.best(now)
+    });
+    Ok(first_hit(pages.collect()))
+}
+
+/// The page that is there, else why the first has none.
+fn first_hit(found: Vec<Found>) -> Found {
+    let hit = found.iter().position(|found| matches!(found, Found::Hit(_))).unwrap_or(0);
+    found.into_iter().nth(hit).unwrap_or(Found::Miss(Forward::UriMiss))
 }
 
 /// A variant that this request might be answered with.
 struct Candidate {
-    variant: crate::identity::Variant,
+    variant: Variant,
     /// Only if the page was made for everybody, though the request names a user.
     widened: bool,
 }
 
-fn candidates(record: &Record, identity: &Identity, headers: &HeaderMap) -> Vec<Candidate> {
+fn candidates(sets: &[VaryFields], identity: &Identity, headers: &HeaderMap) -> Vec<Candidate> {
     let mut candidates = Vec::new();
-    for set in &record.sets {
+    for set in sets {
         // An empty list was noted by a page that differs by credentials alone: nothing for anonymous requests there.
         if !set.is_empty() || identity.is_credentialed() {
             let variant = identity.variant(set, headers, false);

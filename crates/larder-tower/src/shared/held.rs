@@ -7,6 +7,7 @@ use larder_core::{Cache, Error, Key};
 use larder_http::{StoredResponse, VaryFields};
 
 use crate::identity::{Identity, Variant};
+use crate::reading::read;
 use crate::record::Record;
 
 /// A stored response that answers requests like this one.
@@ -34,7 +35,7 @@ pub(crate) struct Found {
     pub(crate) fields: VaryFields,
 }
 
-/// Looks in two steps at most: the URL's records, and then the variants that match.
+/// Looks for the URL's records and the variants that match: one step if their lists are remembered, else two.
 pub(crate) async fn look(
     cache: &Cache,
     identity: &Identity,
@@ -42,20 +43,14 @@ pub(crate) async fn look(
     limit: u32,
 ) -> Result<Found, Error> {
     let twins = [identity.clone(), identity.part_twin(), identity.head_twin()];
-    let primaries = [0, 1, 2].map(|twin: usize| twins[twin].primary_key().clone());
-    let entries = cache.lookup(&primaries).await?;
+    let slots = |identity: &Identity, sets: &[VaryFields]| -> Vec<Key> {
+        sets.iter().flat_map(|set| identity.variant(set, headers, true).slots(identity, limit)).collect()
+    };
+    let reading = read(cache, &twins.each_ref(), slots).await?;
     let mut found = Found::default();
-    let mut slots: Vec<(usize, VaryFields, Variant, Key)> = Vec::new();
-    for (twin, (entry, key)) in entries.iter().zip(&primaries).enumerate() {
-        let Some(entry) = entry else { continue };
-        let record = match Record::from_entry(entry) {
-            Ok(record) => record,
-            Err(error) => {
-                tracing::warn!(target: "larder::backend", cache = cache.name(), %error, "a stored page could not be read; it is removed");
-                cache.evict(key).await?;
-                continue;
-            }
-        };
+    for (twin, record) in reading.records.iter().enumerate() {
+        let Some(record) = record else { continue };
+        let key = twins[twin].primary_key();
         let identity = &twins[twin];
         if let Some(page) = &record.page
             && *page.meta.key == *key.identity()
@@ -73,21 +68,14 @@ pub(crate) async fn look(
         for set in &record.sets {
             found.others = true;
             let variant = identity.variant(set, headers, true);
-            let keys = variant.slots(identity, limit);
-            slots.extend(keys.into_iter().map(|key| (twin, set.clone(), variant.clone(), key)));
-        }
-    }
-    if !slots.is_empty() {
-        let keys: Vec<Key> = slots.iter().map(|(.., key)| key.clone()).collect();
-        let entries = cache.lookup(&keys).await?;
-        for ((twin, fields, variant, key), entry) in slots.into_iter().zip(entries) {
-            let Some(record) = entry.as_ref().and_then(|entry| Record::from_entry(entry).ok()) else {
-                continue;
-            };
-            let Some(page) = &record.page else { continue };
-            // The slot is shared; only the whole identity says whose page this is.
-            if *page.meta.key == *variant.key().identity() {
-                found.place(twin, Held { page: Arc::clone(page), key, fields, variant });
+            for key in variant.slots(identity, limit) {
+                let record = reading.slot(&key).and_then(|entry| Record::from_entry(entry).ok());
+                let Some(page) = record.as_ref().and_then(|record| record.page.as_ref()) else { continue };
+                // The slot is shared; only the whole identity says whose page this is.
+                if *page.meta.key == *variant.key().identity() {
+                    let (page, fields, variant) = (Arc::clone(page), set.clone(), variant.clone());
+                    found.place(twin, Held { page, key, fields, variant });
+                }
             }
         }
     }

@@ -1,0 +1,71 @@
+//! Which `Vary` lists each URL's record had last, so that its variants are asked for together with it.
+//!
+//! It is only a guess: the record that comes decides, and a variant that was not asked for costs one more step.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use larder_core::Key;
+use larder_http::VaryFields;
+
+/// How many URLs are remembered.
+const URLS: usize = 16_384;
+
+/// What all layers on one cache share.
+pub(crate) struct Varied {
+    hasher: RandomState,
+    /// By a hash of the primary key: two with the same one only guess wrong.
+    lists: quick_cache::sync::Cache<u64, Arc<[VaryFields]>>,
+}
+
+impl Default for Varied {
+    fn default() -> Self {
+        Self { hasher: RandomState::new(), lists: quick_cache::sync::Cache::new(URLS) }
+    }
+}
+
+impl Varied {
+    /// The lists that the record under this primary key probably has.
+    pub(crate) fn of(&self, primary: &Key) -> Option<Arc<[VaryFields]>> {
+        self.lists.get(&self.hash(primary))
+    }
+
+    /// Notes the lists that it has.
+    pub(crate) fn note(&self, primary: &Key, lists: &[VaryFields]) {
+        let hash = self.hash(primary);
+        match self.lists.get(&hash) {
+            Some(known) if *known == *lists => {}
+            None if lists.is_empty() => {}
+            _ if lists.is_empty() => _ = self.lists.remove(&hash),
+            _ => self.lists.insert(hash, lists.into()),
+        }
+    }
+
+    fn hash(&self, primary: &Key) -> u64 {
+        self.hasher.hash_one(primary.identity())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderName;
+    use larder_core::Space;
+
+    use super::*;
+
+    #[test]
+    fn the_last_lists_of_a_url_are_remembered_and_their_number_is_bounded() {
+        let varied = Varied::default();
+        let key = |i: usize| Key::value(&Space::default(), 1, &i.to_string());
+        let list = |name| [HeaderName::from_static(name)].into_iter().collect::<VaryFields>();
+        varied.note(&key(0), &[list("a")]);
+        varied.note(&key(0), &[list("b"), list("a")]);
+        assert_eq!(*varied.of(&key(0)).unwrap(), [list("b"), list("a")]);
+        varied.note(&key(0), &[]);
+        assert_eq!(varied.of(&key(0)), None);
+        for i in 0..3 * URLS {
+            varied.note(&key(i), &[list("a")]);
+        }
+        assert!(varied.lists.len() <= URLS && varied.lists.len() > URLS / 2, "{}", varied.lists.len());
+    }
+}
