@@ -22,14 +22,35 @@
 //! | [`suite`] | the tests, one module a topic |
 //! | [`Stage`] | a store, the hand of its clock, and more handles on the same store |
 //! | [`Plain`] | the least that a backend author may write, over a map |
+//! | [`Faulty`], [`Fault`], [`Faults`] | any backend with errors, hangs, delays and damaged values on top, and a count of what was called |
 //! | [`ManualClock`] | the clock that a test moves by hand |
 
+mod faulty;
 mod mount;
 mod plain;
 mod stage;
 pub mod suite;
 
+pub use faulty::{Fault, Faults, Faulty, Op};
 pub use larder_core::ManualClock;
 pub use mount::__run;
 pub use plain::Plain;
 pub use stage::Stage;
+
+/// A fresh cache that nobody shares, for a test of what uses one: over a [`Plain`] of its own, with a clock that stands still, so
+/// nothing in it expires.
+///
+/// Where time has to pass, take [`Plain::stage`] and its [`cache`](Stage::cache).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), larder_core::Error> {
+/// let cache = larder_testkit::cache();
+/// cache.set("key", "value").await?;
+/// assert!(!larder_testkit::cache().has_key("key").await?, "each is its own");
+/// # Ok(())
+/// # }
+/// ```
+pub fn cache() -> larder_core::Cache {
+    Plain::stage().cache()
+}

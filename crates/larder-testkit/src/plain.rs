@@ -39,12 +39,6 @@ fn write(map: &mut Map, key: &Key, entry: &Entry) -> Result<(), Error> {
     Ok(())
 }
 
-/// The key of a value that is called so. Records of the namespace itself have a word where values have their version.
-fn value_key(space: &Space, name: &str) -> Option<Key> {
-    let (version, key) = name.strip_prefix(space.prefix())?.strip_prefix(':')?.split_once(':')?;
-    Some(Key::value(space, version.parse().ok()?, key))
-}
-
 impl Plain {
     /// Replaces the bytes under a key by what `change` makes of them, as an older version or a fault would; see
     /// [`Stage::rewriting`](crate::Stage::rewriting).
@@ -139,7 +133,7 @@ impl Backend for Plain {
 
     async fn scan(
         &self,
-        space: &Space,
+        _space: &Space,
         front: &str,
         after: Option<&str>,
         limit: usize,
@@ -154,7 +148,7 @@ impl Backend for Plain {
                 break;
             }
             let fresh = name.starts_with(front) && wire::decode(bytes).is_ok_and(|e| !e.is_expired(now));
-            page.keys.extend(value_key(space, name).filter(|_| fresh));
+            page.keys.extend(Key::named(name).filter(|_| fresh));
         }
         Ok(page)
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use larder_core::{Cache, ErrorKind};
 
 use crate::Stage;
-use crate::suite::tests;
+use crate::suite::{counts, tests};
 
 tests! { patterns __mount_patterns:
     dr_05_delete_pattern_takes_what_matches_and_counts_it
@@ -121,8 +121,11 @@ async fn a_key_function_alone_keeps_two_callers_keys_apart_and_cannot_list(stage
     let cache = stage.builder().key_function(|key, _| key.to_lowercase()).build().unwrap();
     cache.set("KEY", 1).await.unwrap();
     assert_eq!(cache.get("key").await.unwrap(), Some(1), "what it makes the same is one entry");
-    assert_eq!(cache.incr("Key", 1).await.unwrap(), 2);
-    assert_eq!(cache.get_or_set("kEy", || async { 0 }).await.unwrap(), 2);
+    if counts(&stage).await {
+        assert_eq!(cache.incr("Key", 1).await.unwrap(), 2);
+        assert_eq!(cache.decr("KEy", 1).await.unwrap(), 1);
+    }
+    assert_eq!(cache.get_or_set("kEy", || async { 0 }).await.unwrap(), 1);
     assert_eq!(cache.delete_many(["keY"]).await.unwrap(), 1);
     cache.set("KEY", 1).await.unwrap();
     assert_eq!(cache.keys("*").await.unwrap_err().kind(), ErrorKind::Unsupported);
