@@ -117,6 +117,17 @@ impl CacheUrl {
         Ok(())
     }
 
+    /// A URL as it may be shown, whether or not it is one: without user and password, and without the values of its options.
+    ///
+    /// ```
+    /// use larder_core::CacheUrl;
+    ///
+    /// assert_eq!(CacheUrl::masked("redis://u:p@h/1?prefix=shop"), "redis://***@h/1?prefix=…");
+    /// ```
+    pub fn masked(url: &str) -> String {
+        redact(url)
+    }
+
     /// Which option the last error was about, if it was about one: for those who know in which line of a file it stands.
     pub fn blamed(&self) -> Option<&str> {
         self.blamed.as_deref()

@@ -1,0 +1,113 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, Subcommand};
+use larder::Timeout;
+
+/// Looks into a cache and changes it, whatever its backend, and never outside its namespace (the prefix of its URL).
+///
+/// Exit codes: 0 if what was asked for was there or is done, 1 if it was not there, 2 if something is wrong.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "larder", version, disable_version_flag = true)]
+pub(crate) struct Args {
+    /// The cache, as a URL: redis://127.0.0.1:6379/1?prefix=shop [default: LARDER_URL, or the file of LARDER_CONFIG]
+    // Not by clap's `env`: a help text would show the value, and that may hold a password.
+    #[arg(long, short, value_name = "URL", global = true, conflicts_with_all = ["config", "alias"])]
+    pub(crate) cache: Option<String>,
+    /// A file with caches by alias
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// Which cache of the file or the environment
+    #[arg(long, short, value_name = "NAME", global = true)]
+    pub(crate) alias: Option<String>,
+    /// The version of the keys [default: the cache's own]
+    #[arg(long, value_name = "N", global = true)]
+    pub(crate) version: Option<u64>,
+    /// Print the program's version
+    #[arg(short = 'V', action = ArgAction::Version)]
+    program_version: (),
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Print a value: text as it is, anything else as JSON
+    Get {
+        key: String,
+        /// The bytes as they are stored
+        #[arg(long, conflicts_with = "json")]
+        raw: bool,
+        /// JSON, text too
+        #[arg(long)]
+        json: bool,
+    },
+    /// Store a value, as text
+    Set {
+        key: String,
+        /// The value; - reads it from the standard input
+        #[arg(allow_negative_numbers = true)]
+        value: String,
+        /// How long it lives: 600, 10m, none [default: the cache's own]
+        #[arg(long, short, value_name = "TIME")]
+        timeout: Option<Timeout>,
+        /// Under which tag it is invalidated; may be given several times
+        #[arg(long = "tag", value_name = "TAG")]
+        tags: Vec<String>,
+        /// The value is JSON: a number that can be counted on, an object, …
+        #[arg(long)]
+        json: bool,
+        /// Store the bytes as they are
+        #[arg(long, conflicts_with = "json")]
+        raw: bool,
+    },
+    /// Remove values
+    Del {
+        #[arg(required = true)]
+        keys: Vec<String>,
+        /// Print {"removed": …}
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the keys there are, without prefix and version
+    Keys {
+        /// Those that match: * is anything, ? one character, [a-z] one of these
+        #[arg(default_value = "*")]
+        pattern: String,
+        /// A JSON list
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print how many seconds a value has left, or none if it never expires
+    Ttl {
+        key: String,
+        /// Print {"key": …, "ttl": …}, with null for a value that never expires
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove everything in the namespace, of all versions
+    Clear {
+        /// Do it
+        #[arg(long)]
+        yes: bool,
+    },
+    /// See whether the store answers
+    Ping {
+        /// Print {"backend": …, "milliseconds": …}
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,9 @@
+//! The program as a person or a script runs it.
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+mod failures;
+mod program;
+mod redis;
+mod stores;
+
+use program::{Ran, larder};
