@@ -124,7 +124,7 @@ fn a_cache_url_that_can_not_be_right_says_what_is_wrong_with_it() {
 #[test]
 fn a_backend_that_was_not_compiled_in_says_which_feature_brings_it() {
     let schemes = larder::schemes();
-    for scheme in ["redis", "rediss", "memcached", "sqlite", "postgres"] {
+    for scheme in ["redis", "rediss", "memcached", "sqlite", "postgres", "mysql"] {
         let opened = larder::open(&format!("{scheme}://127.0.0.1/0"));
         match (schemes.feature_of(scheme), opened) {
             (Some(feature), opened) => {

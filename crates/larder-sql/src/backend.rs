@@ -1,8 +1,8 @@
 //! [`SqlCache`] as a [`Backend`]: what it reads is valid, since entries and the records that they depend on come in one statement.
 
 use larder_core::{
-    Backend, Capabilities, Entry, Error, ErrorKind, Fetched, Fill, Key, Space, Stamp, Tag, UnixMillis, Value,
-    When,
+    Backend, Capabilities, Entry, Error, ErrorKind, Fetched, Fill, Key, Scanned, Space, Stamp, Tag,
+    UnixMillis, Value, When,
 };
 
 use crate::SqlCache;
@@ -10,7 +10,7 @@ use crate::raw::Counts;
 
 impl Backend for SqlCache {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new(self.raw.engine.name()).verifying()
+        Capabilities::new(self.raw.engine.name()).verifying().listing()
     }
 
     async fn get(&self, key: &Key, now: UnixMillis) -> Result<Option<Entry>, Error> {
@@ -34,12 +34,59 @@ impl Backend for SqlCache {
     async fn set(&self, key: &Key, entry: Entry, when: When, now: UnixMillis) -> Result<bool, Error> {
         self.remembered.note(key, &entry);
         let stored = self.raw.store(key, entry, when, Counts::Valid, now).await?;
-        self.raw.cull_behind(now).await;
+        self.raw.cull_behind(1, now).await;
         Ok(stored)
     }
 
+    async fn set_many(
+        &self,
+        entries: Vec<(Key, Entry)>,
+        now: UnixMillis,
+    ) -> Result<Vec<(usize, Error)>, Error> {
+        let writes = entries.len();
+        for (key, entry) in &entries {
+            self.remembered.note(key, entry);
+        }
+        let refused = self.raw.store_many(entries, now).await?;
+        self.raw.cull_behind(writes, now).await;
+        Ok(refused)
+    }
+
     async fn remove(&self, key: &Key, now: UnixMillis) -> Result<bool, Error> {
-        self.raw.delete(key, Counts::Valid, now).await
+        Ok(self.raw.take(std::slice::from_ref(key), Counts::Valid, now).await? > 0)
+    }
+
+    async fn remove_many(&self, keys: &[Key], now: UnixMillis) -> Result<usize, Error> {
+        self.raw.take(keys, Counts::Valid, now).await
+    }
+
+    async fn compare_and_set(
+        &self,
+        key: &Key,
+        expected: &[u8],
+        with: Option<Entry>,
+        now: UnixMillis,
+    ) -> Result<bool, Error> {
+        let change = |there: Option<&Entry>| {
+            let Some(there) = there else { return Ok(None) };
+            if there.value().to_bytes()? != expected {
+                return Ok(None);
+            }
+            // What is expired removes.
+            Ok(Some(with.clone().unwrap_or_else(|| there.with_expiry(Some(now)))))
+        };
+        Ok(self.raw.change(key, Counts::Valid, now, change).await?.is_some())
+    }
+
+    async fn scan(
+        &self,
+        space: &Space,
+        front: &str,
+        after: Option<&str>,
+        limit: usize,
+        now: UnixMillis,
+    ) -> Result<Scanned, Error> {
+        self.raw.list(space, front, after, limit, now).await
     }
 
     async fn touch(&self, key: &Key, expires: Option<UnixMillis>, now: UnixMillis) -> Result<bool, Error> {

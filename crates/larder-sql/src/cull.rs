@@ -1,10 +1,11 @@
 //! Keeping the table within its limit, behind the requests.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use larder_core::{Error, UnixMillis};
-use tokio::runtime::Handle;
 
+use crate::behind::{self, Once};
 use crate::engine::{Ask, BATCH, millis};
 use crate::raw::Raw;
 
@@ -15,44 +16,40 @@ pub(crate) struct Culling {
     pub(crate) max_entries: u64,
     /// Writes since the last look; other processes may have written as many.
     written: AtomicU64,
-    busy: AtomicBool,
+    once: Arc<Once>,
 }
 
 impl Culling {
     pub(crate) fn new(max_entries: u64) -> Self {
         // The first write looks: a program may never live to see the next time.
-        Self { max_entries, written: AtomicU64::new(u64::MAX / 2), busy: AtomicBool::new(false) }
+        Self { max_entries, written: AtomicU64::new(u64::MAX / 2), once: Arc::default() }
     }
 
-    /// Counts a write. Whoever is told that it is time must cull: nobody else is told until it is done.
-    fn is_due(&self) -> bool {
+    /// Counts writes; whether it is time to look.
+    fn count(&self, writes: u64) -> bool {
         let often = match self.max_entries {
             0 => 10_000,
             most => (most / 10).clamp(1, 10_000),
         };
-        self.written.fetch_add(1, Relaxed) >= often && !self.busy.swap(true, Relaxed)
+        self.written.fetch_add(writes, Relaxed) >= often
     }
 }
 
 impl Raw {
-    /// Culls, if it is time, without letting anybody wait for it.
-    pub(crate) async fn cull_behind(&self, now: UnixMillis) {
-        if !self.culling.is_due() {
+    /// Culls, if it is time after so many writes, without letting anybody wait for it.
+    pub(crate) async fn cull_behind(&self, writes: usize, now: UnixMillis) {
+        if !self.culling.count(writes as u64) {
             return;
         }
+        let Some(turn) = self.culling.once.take() else { return };
+        self.culling.written.store(0, Relaxed);
         let raw = self.clone();
-        let cull = async move {
-            let busy = Busy(&raw.culling.busy);
-            raw.culling.written.store(0, Relaxed);
+        behind::run(turn, async move {
             if let Err(error) = raw.cull(now).await {
                 tracing::warn!(target: "larder::backend", %error, "the cache table could not be culled; it is tried again later");
             }
-            drop(busy);
-        };
-        match Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(cull)),
-            Err(_) => cull.await,
-        }
+        })
+        .await;
     }
 
     /// Removes what expired, then the oldest entries if there are too many, down to nine tenths.
@@ -75,14 +72,5 @@ impl Raw {
             over -= some;
         }
         Ok(())
-    }
-}
-
-/// Until dropped, also with a runtime that ends.
-struct Busy<'a>(&'a AtomicBool);
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Relaxed);
     }
 }

@@ -1,9 +1,9 @@
-//! What all databases are asked: single statements, so that each happens whole or not at all.
+//! What all databases are asked: single statements mostly, so that each happens whole or not at all.
 
 use bytes::Bytes;
 use larder_core::{Error, UnixMillis};
 
-/// How many rows one statement removes, and asks for, at most: nobody waits long for it.
+/// How many rows one statement stores, removes, and asks for, at most: nobody waits long for it.
 pub(crate) const BATCH: usize = 1000;
 
 /// A row to store.
@@ -14,23 +14,42 @@ pub(crate) struct Row {
     /// In milliseconds; `None`: never.
     pub(crate) expires: Option<i64>,
     /// When it was written, which says what is culled first; `None` for records, which are never culled.
-    pub(crate) stored: Option<i64>,
+    pub(crate) written: Option<i64>,
+    /// What it would be called if the column took it, where `name` is a hash.
+    pub(crate) whole: Option<String>,
 }
 
-/// One statement.
+/// A row as a walk through the table sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Listed {
+    pub(crate) name: String,
+    pub(crate) expires: Option<i64>,
+    pub(crate) written: Option<i64>,
+    pub(crate) whole: Option<String>,
+}
+
+/// One statement, or a transaction of a few.
 #[derive(Clone, Debug)]
 pub(crate) enum Ask {
-    /// The rows under these names.
-    Read(Vec<String>),
+    /// The rows under these names; with a namespace, also what its outbox holds, up to a limit.
+    Read(Vec<String>, Option<String>),
     /// Stores where nothing is.
     Insert(Row),
     Upsert(Row),
+    /// No name twice.
+    UpsertMany(Vec<Row>),
     /// Stores in place of this value and no other.
     Swap(Row, Bytes),
     Delete(String),
     /// Removes this value and no other.
     DeleteIf(String, Bytes),
-    /// Some rows of a namespace other than its nonce and fence.
+    /// Removes rows, and gives them.
+    Take(Vec<String>),
+    /// Some rows in order of their names.
+    Scan(Scan),
+    /// Applies what these rows of an outbox say, and removes them, in one step.
+    Fold(Vec<String>),
+    /// Some rows of a namespace other than its nonce, its fence and its outbox.
     Sweep(String),
     /// Some rows that expired by then.
     Expired(i64),
@@ -40,10 +59,27 @@ pub(crate) enum Ask {
     Count,
 }
 
+impl Ask {
+    /// Whether it changes nothing, so that it may be repeated.
+    pub(crate) fn reads(&self) -> bool {
+        matches!(self, Self::Read(..) | Self::Scan(_) | Self::Count)
+    }
+}
+
+/// Names from `first` on, behind `after`, before `end`.
+#[derive(Clone, Debug)]
+pub(crate) struct Scan {
+    pub(crate) first: String,
+    pub(crate) after: String,
+    pub(crate) end: String,
+    pub(crate) limit: i64,
+}
+
 /// What came back.
 #[derive(Debug)]
 pub(crate) enum Answer {
     Rows(Vec<(String, Bytes)>),
+    Listed(Vec<Listed>),
     /// How many rows it changed, or counted.
     Number(u64),
 }
@@ -71,7 +107,9 @@ pub(crate) enum Engine {
     #[cfg(feature = "sqlite")]
     Sqlite(crate::sqlite::Sqlite),
     #[cfg(feature = "postgres")]
-    Postgres(Box<crate::postgres::Postgres>),
+    Postgres(Box<crate::postgres::Server>),
+    #[cfg(feature = "mysql")]
+    MySql(Box<crate::mysql::Server>),
 }
 
 impl Engine {
@@ -81,6 +119,30 @@ impl Engine {
             Self::Sqlite(_) => "sqlite",
             #[cfg(feature = "postgres")]
             Self::Postgres(_) => "postgres",
+            #[cfg(feature = "mysql")]
+            Self::MySql(_) => "mysql",
+        }
+    }
+
+    /// Whether others' transactions can put invalidations into its table: see `outbox`.
+    pub(crate) fn has_outbox(&self) -> bool {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => false,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => true,
+            #[cfg(feature = "mysql")]
+            Self::MySql(_) => true,
+        }
+    }
+
+    /// How many bytes of values one statement stores that stores several.
+    pub(crate) fn together(&self) -> usize {
+        match self {
+            #[cfg(feature = "mysql")]
+            Self::MySql(_) => crate::mysql::TOGETHER,
+            #[cfg(any(feature = "sqlite", feature = "postgres"))]
+            _ => 8 << 20,
         }
     }
 
@@ -90,6 +152,8 @@ impl Engine {
             Self::Sqlite(engine) => engine.ask(ask).await,
             #[cfg(feature = "postgres")]
             Self::Postgres(engine) => engine.ask(ask).await,
+            #[cfg(feature = "mysql")]
+            Self::MySql(engine) => engine.ask(ask).await,
         }
     }
 
@@ -99,6 +163,8 @@ impl Engine {
             Self::Sqlite(engine) => engine.create().await,
             #[cfg(feature = "postgres")]
             Self::Postgres(engine) => engine.create().await,
+            #[cfg(feature = "mysql")]
+            Self::MySql(engine) => engine.create().await,
         }
     }
 
@@ -108,6 +174,8 @@ impl Engine {
             Self::Sqlite(engine) => engine.close(),
             #[cfg(feature = "postgres")]
             Self::Postgres(engine) => engine.close().await,
+            #[cfg(feature = "mysql")]
+            Self::MySql(engine) => engine.close().await,
         }
     }
 }

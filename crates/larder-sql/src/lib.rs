@@ -21,13 +21,14 @@
 //! | `name` | `prefix:version:key`, the primary key; names over 512 bytes are `prefix:b3:` and a BLAKE3 hash |
 //! | `value` | what [`larder_core::wire`] writes: a line with expiry and tags, then the bytes |
 //! | `expires` | milliseconds since the epoch; null: never |
-//! | `stored` | when it was written; null for the records of namespace, fence and tags, which are never culled |
+//! | `written` | when it was written; null for the records of namespace, fence and tags, which are never culled |
+//! | `whole` | the whole name, where `name` is a hash |
 //!
 //! Several caches can share a table, each with its `prefix`; several processes as well.
 //!
 //! # What is promised
 //! - Each operation is made of single statements; there is no transaction that others would wait for. `add`, `incr` and `touch`
-//!   compare what they found with what they replace.
+//!   compare what they found with what they replace. Several values are stored and removed in one statement, too.
 //! - A read is one statement, also of many keys (up to 1000). The tags that keys had last are asked for along; for entries with others
 //!   it is one more.
 //! - `clear` makes everything in the namespace invalid at once, then removes its rows, 1000 at a time. Other rows stay.
@@ -38,24 +39,37 @@
 //! |---|---|---|
 //! | `sqlite` | `sqlite:///absolute/file.db` | `rusqlite` 0.39, SQLite built along; WAL, `synchronous=NORMAL` |
 //! | `postgres` | `postgres://user:password@host/database` | `sqlx` 0.9; an `UNLOGGED` table unless `unlogged=false` |
+//! | `mysql` | `mysql://user:password@host/database`, `mariadb://…` | `sqlx` 0.9; InnoDB; tested with MariaDB |
+//!
+//! With `postgres-tls` and `mysql-tls` (rustls, ring) the URLs take `sslmode`: `disable`, `prefer` (which it is), `require`, `verify-ca`, `verify-full`; and
+//! `sslrootcert` for a file of other authorities than the public ones, `sslcert` and `sslkey`. MySQL 8's usual passwords need TLS or a `socket`.
 //!
 //! A program can hold one `libsqlite3-sys` only; ours is 0.37. `sqlx` 0.9 with its `sqlite` feature fits beside it, `rusqlite` 0.40
 //! and newer do not.
-#![cfg(any(feature = "sqlite", feature = "postgres"))]
+#![cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod answers;
 mod backend;
+mod behind;
 mod builder;
 mod cull;
 mod engine;
+mod many;
+#[cfg(feature = "mysql")]
+mod mysql;
 mod name;
-#[cfg(feature = "postgres")]
+mod outbox;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod pooled;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod raw;
+mod read;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod statements;
+mod url;
 
 use std::fmt;
 #[cfg(feature = "sqlite")]
@@ -64,7 +78,13 @@ use std::sync::Arc;
 
 use larder_core::{Error, Remembered};
 
-pub use builder::{SqlCacheBuilder, open};
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub use builder::AppPool;
+pub use builder::SqlCacheBuilder;
+/// The driver of PostgreSQL and MySQL, for its pools and transactions.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub use sqlx;
+pub use url::open;
 
 use engine::Engine;
 use raw::Raw;
@@ -92,6 +112,22 @@ impl SqlCache {
         Ok(SqlCacheBuilder::new(builder::Place::Postgres(Box::new(postgres::options(url)?))))
     }
 
+    /// Settings of a cache in a MySQL or MariaDB database: `mysql://user:password@host:3306/database`.
+    ///
+    /// # Errors
+    /// [`Config`](larder_core::ErrorKind::Config) if the URL can't be right.
+    #[cfg(feature = "mysql")]
+    pub fn mysql(url: &str) -> Result<SqlCacheBuilder, Error> {
+        Ok(SqlCacheBuilder::new(builder::Place::MySql(Box::new(mysql::options(url)?))))
+    }
+
+    /// Settings of a cache that uses an application's own pool: an `sqlx::PgPool` or `sqlx::MySqlPool` of the [`sqlx`] that is re-exported here. It is never
+    /// closed by the cache. A connection on which somebody stopped waiting for an answer is taken out of it and closed.
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    pub fn from_pool(pool: impl Into<AppPool>) -> SqlCacheBuilder {
+        SqlCacheBuilder::new(pool.into().0)
+    }
+
     /// Makes the table, if it is not there: once, as a user who may. Django: `createcachetable`.
     ///
     /// # Errors
@@ -114,13 +150,24 @@ impl fmt::Debug for SqlCache {
             // What a server's address holds is a password, too.
             #[cfg(feature = "postgres")]
             Engine::Postgres(_) => shown.field("database", &"postgres"),
+            #[cfg(feature = "mysql")]
+            Engine::MySql(_) => shown.field("database", &"mysql"),
         };
         shown.field("max_entries", &self.raw.culling.max_entries).finish_non_exhaustive()
     }
 }
 
-/// What a sweep of a namespace is about: the first name, the one behind the last, and the two records that stay.
-fn sweep_range(prefix: &str) -> [String; 4] {
+/// What a sweep of a namespace is about: the first name, the one behind the last, the two records that stay, and the range of its outbox,
+/// which stays too.
+fn sweep_range(prefix: &str) -> [String; 6] {
     // `;` comes right behind `:`.
-    [format!("{prefix}:"), format!("{prefix};"), format!("{prefix}:space:"), format!("{prefix}:fence:")]
+    let [outbox, behind] = outbox::range(prefix);
+    [
+        format!("{prefix}:"),
+        format!("{prefix};"),
+        format!("{prefix}:space:"),
+        format!("{prefix}:fence:"),
+        outbox,
+        behind,
+    ]
 }

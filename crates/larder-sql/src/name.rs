@@ -8,13 +8,23 @@ const LONGEST: usize = 512;
 /// `prefix:version:key`, as everywhere, if the column takes it; else `prefix:b3:` and the BLAKE3 hash of the whole identity. No
 /// other key can be called like that: a version is a number, and core's records are of other kinds.
 pub(crate) fn of(key: &Key) -> String {
+    of_both(key).0
+}
+
+/// The same, and where that is a hash what it would be else.
+pub(crate) fn of_both(key: &Key) -> (String, Option<String>) {
     let name = key.name();
     // PostgreSQL's text can't hold a NUL.
     if name.len() <= LONGEST && !name.contains('\0') {
-        return name.into_owned();
+        return (name.into_owned(), None);
     }
-    let prefix = String::from_utf8_lossy(prefix(key)).into_owned();
-    prefix + ":b3:" + &blake3::hash(key.identity()).to_hex()
+    let [front, _] = hashed(&String::from_utf8_lossy(prefix(key)));
+    (front + &blake3::hash(key.identity()).to_hex(), Some(name.into_owned()))
+}
+
+/// Where the names of a namespace stand that are hashes: the first, and the one behind the last.
+pub(crate) fn hashed(prefix: &str) -> [String; 2] {
+    [format!("{prefix}:b3:"), format!("{prefix}:b3;")]
 }
 
 /// Whether a key is that of a record: `prefix:kind:…`, with a word where an entry has its version.

@@ -1,10 +1,12 @@
-//! What servers behind sqlx have in common: a pool that comes with the first use, and what the driver's errors mean.
+//! What servers behind sqlx have in common: connections that come with the first use and go when they are of no use any more, and what
+//! the driver's errors mean.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use larder_core::{Error, ErrorKind};
 use parking_lot::Mutex;
-use sqlx::pool::PoolOptions;
+use sqlx::pool::{PoolConnection, PoolOptions};
 use sqlx::{ConnectOptions, Connection, Database, Error as Driver, Pool};
 use tokio::runtime::Handle;
 
@@ -12,73 +14,237 @@ use crate::engine::{Ask, Failure};
 
 /// How long a request waits for a connection; mostly its cache's deadline comes first.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// A connection that was idle for longer is asked whether it is still one: servers and firewalls close such.
+const IDLE: Duration = Duration::from_secs(5);
+/// Who waited in vain for a connection gives up on all of them if none has been of use for as long.
+const STUCK: Duration = Duration::from_secs(10);
 
-/// Connections that are made when they are needed.
+/// Connections to a server.
 #[derive(Debug)]
 pub(crate) struct Connections<D: Database> {
-    options: <D::Connection as Connection>::Options,
-    most: u32,
-    pool: Mutex<Option<Pool<D>>>,
+    source: Source<D>,
+    codes: &'static Codes,
+    began: Instant,
+    /// When a connection was last made or of use, in milliseconds since `began`.
+    proven: AtomicU64,
+}
+
+enum Source<D: Database> {
+    Own { pool: PoolOptions<D>, options: Box<<D::Connection as Connection>::Options>, made: Mutex<Made<D>> },
+    Given(Pool<D>),
+}
+
+/// A pool, and how many were there before it.
+#[derive(Debug)]
+struct Made<D: Database> {
+    pool: Option<Pool<D>>,
+    before: u64,
 }
 
 impl<D: Database> Connections<D> {
-    pub(crate) fn new(options: <D::Connection as Connection>::Options, most: u32) -> Self {
+    /// Made when they are needed.
+    pub(crate) fn own(
+        codes: &'static Codes,
+        options: <D::Connection as Connection>::Options,
+        pool: PoolOptions<D>,
+        most: u32,
+    ) -> Self {
+        let pool = pool
+            .max_connections(most)
+            .acquire_timeout(PATIENCE)
+            // It would double the way of each request. A connection that broke costs a read one more try.
+            .test_before_acquire(false)
+            .before_acquire(|connection, about| {
+                Box::pin(async move {
+                    if about.idle_for > IDLE {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            });
         // Else each statement of each request would be logged.
-        Self { options: options.disable_statement_logging(), most, pool: Mutex::new(None) }
+        let options = Box::new(options.disable_statement_logging());
+        Self::from(codes, Source::Own { pool, options, made: Mutex::new(Made { pool: None, before: 0 }) })
     }
 
-    pub(crate) fn pool(&self) -> Result<Pool<D>, Failure> {
+    /// The application's.
+    pub(crate) fn given(codes: &'static Codes, pool: Pool<D>) -> Self {
+        Self::from(codes, Source::Given(pool))
+    }
+
+    fn from(codes: &'static Codes, source: Source<D>) -> Self {
+        Self { source, codes, began: Instant::now(), proven: AtomicU64::new(0) }
+    }
+
+    fn pool(&self) -> (Pool<D>, u64) {
+        match &self.source {
+            Source::Given(pool) => (pool.clone(), 0),
+            Source::Own { pool, options, made } => {
+                let mut made = made.lock();
+                let make = || {
+                    self.prove();
+                    pool.clone().connect_lazy_with((**options).clone())
+                };
+                (made.pool.get_or_insert_with(make).clone(), made.before)
+            }
+        }
+    }
+
+    /// A connection; it is closed unless it is given back.
+    pub(crate) async fn lend(&self) -> Result<Lent<'_, D>, Failure> {
         if Handle::try_current().is_err() {
             let error = "a cache in a database server needs a Tokio runtime; use it from within one";
             return Err(Failure::Other(Error::new(ErrorKind::Unsupported, error)));
         }
-        let mut pool = self.pool.lock();
-        let make = || {
-            PoolOptions::new()
-                .max_connections(self.most)
-                .acquire_timeout(PATIENCE)
-                // It would double the way of each request. A connection that broke costs a read one more try.
-                .test_before_acquire(false)
-                .connect_lazy_with(self.options.clone())
-        };
-        Ok(pool.get_or_insert_with(make).clone())
+        let (pool, number) = self.pool();
+        let mut lent = Lent { from: self, number, state: State::Waiting };
+        match pool.acquire().await {
+            Ok(connection) => lent.state = State::Lent(connection),
+            Err(error) => return Err(self.codes.failure(error, None)),
+        }
+        Ok(lent)
     }
 
-    /// Closes; the next use makes a new pool.
+    fn prove(&self) {
+        self.proven.store(self.began.elapsed().as_millis() as u64, Relaxed);
+    }
+
+    /// Forgets all connections, as what broke one has probably broken all; unless somebody did since.
+    fn give_up(&self, number: u64) {
+        if let Source::Own { made, .. } = &self.source {
+            let mut made = made.lock();
+            if made.before == number && made.pool.take().is_some() {
+                made.before += 1;
+            }
+        }
+    }
+
+    /// Closes; the next use makes a new pool. The application's own stays open.
     pub(crate) async fn close(&self) {
-        let pool = self.pool.lock().take();
-        if let Some(pool) = pool {
-            pool.close().await;
+        if let Source::Own { made, .. } = &self.source {
+            let pool = made.lock().pool.take();
+            if let Some(pool) = pool {
+                pool.close().await;
+            }
+        }
+    }
+}
+
+impl<D: Database> std::fmt::Debug for Source<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The options hold a password.
+        f.write_str(match self {
+            Self::Own { .. } => "Own",
+            Self::Given(_) => "Given",
+        })
+    }
+}
+
+/// A connection out of a pool, or the wait for one. If it is dropped, somebody stopped waiting for the answer to a question: what comes
+/// next on it would have to wait for that answer, so it is closed.
+pub(crate) struct Lent<'a, D: Database> {
+    from: &'a Connections<D>,
+    number: u64,
+    state: State<D>,
+}
+
+enum State<D: Database> {
+    Waiting,
+    Lent(PoolConnection<D>),
+    GivenBack,
+}
+
+impl<D: Database> Lent<'_, D> {
+    pub(crate) fn connection(&mut self) -> Result<&mut D::Connection, Driver> {
+        match &mut self.state {
+            State::Lent(connection) => Ok(&mut *connection),
+            State::Waiting | State::GivenBack => Err(Driver::PoolClosed),
+        }
+    }
+
+    /// Gives it back if it is still good for anything; and what the outcome means.
+    pub(crate) fn done<T>(mut self, outcome: Result<T, Driver>, ask: Option<&Ask>) -> Result<T, Failure> {
+        match &outcome {
+            Err(error) if self.from.codes.broke(error) => self.from.give_up(self.number),
+            _ => {
+                self.from.prove();
+                self.state = State::GivenBack;
+            }
+        }
+        outcome.map_err(|error| self.from.codes.failure(error, ask))
+    }
+}
+
+impl<D: Database> Drop for Lent<'_, D> {
+    fn drop(&mut self) {
+        match std::mem::replace(&mut self.state, State::GivenBack) {
+            State::GivenBack => {}
+            // Without a runtime there is nobody whom the pool could tell.
+            State::Lent(connection) if Handle::try_current().is_err() => std::mem::forget(connection),
+            State::Lent(connection) => drop(connection.detach()),
+            State::Waiting => {
+                let now = self.from.began.elapsed().as_millis() as u64;
+                if now.saturating_sub(self.from.proven.load(Relaxed)) > STUCK.as_millis() as u64 {
+                    self.from.give_up(self.number);
+                }
+            }
         }
     }
 }
 
 /// What a database says of its own errors.
+#[derive(Debug)]
 pub(crate) struct Codes {
     pub(crate) database: &'static str,
+    pub(crate) code: fn(&Driver) -> Option<String>,
     pub(crate) no_table: &'static [&'static str],
     pub(crate) conflict: &'static [&'static str],
     pub(crate) denied: &'static [&'static str],
+    pub(crate) read_only: &'static [&'static str],
+    /// It takes no more connections, or is on its way up or down.
+    pub(crate) away: &'static [&'static str],
     pub(crate) too_large: &'static [&'static str],
 }
 
 impl Codes {
-    /// What an error means to `ask`, or to making the table.
-    pub(crate) fn failure(&self, error: Driver, code: Option<&str>, ask: Option<&Ask>) -> Failure {
+    fn is(&self, error: &Driver, codes: &[&str]) -> bool {
+        (self.code)(error).is_some_and(|code| codes.contains(&code.as_str()))
+    }
+
+    /// Whether the connection, and probably others with it, is of no use any more.
+    pub(crate) fn broke(&self, error: &Driver) -> bool {
+        let broke = matches!(error, Driver::Io(_) | Driver::Protocol(_) | Driver::WorkerCrashed);
+        // Behind the same name there may be a server by now that can be written to.
+        broke || self.is(error, self.away) || self.is(error, self.read_only)
+    }
+
+    /// What an error means to `ask`, or to something else.
+    pub(crate) fn failure(&self, error: Driver, ask: Option<&Ask>) -> Failure {
         let database = self.database;
-        let is = |codes: &[&str]| code.is_some_and(|code| codes.contains(&code));
-        let reads = matches!(ask, Some(Ask::Read(_) | Ask::Count));
+        let is = |codes: &[&str]| self.is(&error, codes);
         let (kind, text) = match &error {
             Driver::PoolTimedOut => {
                 (ErrorKind::Unavailable, format!("no connection to {database} came about in time"))
             }
-            Driver::Io(_)
-            | Driver::Tls(_)
-            | Driver::Protocol(_)
-            | Driver::PoolClosed
-            | Driver::WorkerCrashed => {
+            Driver::Tls(_) => (
+                ErrorKind::Unavailable,
+                format!("{database} was not talked to, since sslmode asks for more than it offers"),
+            ),
+            Driver::Configuration(_) => {
+                (ErrorKind::Config, format!("{database} can't be connected to as the URL says"))
+            }
+            Driver::Io(_) | Driver::Protocol(_) | Driver::PoolClosed | Driver::WorkerCrashed => {
                 (ErrorKind::Unavailable, format!("the connection to {database} broke"))
             }
+            _ if is(self.away) => {
+                (ErrorKind::Unavailable, format!("{database} takes no connections at the moment"))
+            }
+            _ if is(self.read_only) => (
+                ErrorKind::Unavailable,
+                format!(
+                    "{database} may not be written to (a standby, or a session that only reads); the cache has to be on the primary"
+                ),
+            ),
             _ if is(self.denied) => (ErrorKind::Backend, format!("this user of {database} may not do that")),
             _ if is(self.no_table) => (ErrorKind::Backend, format!("{database} has no such cache table")),
             _ if is(self.too_large) => {
@@ -86,66 +252,15 @@ impl Codes {
             }
             _ => (ErrorKind::Backend, format!("{database} refused a statement of the cache")),
         };
-        let broke = matches!(error, Driver::Io(_));
+        let (no_table, conflict) = (is(self.no_table), is(self.conflict));
+        // A write may have happened, a read may be repeated.
+        let again = ask.is_some_and(Ask::reads) && self.broke(&error);
         // The driver's text can hold keys: it stays in the source.
         let error = Error::new(kind, text).with_source(error);
         match () {
-            () if is(self.no_table) => Failure::NoTable(error),
-            // A connection that the server closed while it was idle; a write may have happened, a read may be repeated.
-            () if is(self.conflict) || (broke && reads) => Failure::Conflict(error),
+            () if no_table => Failure::NoTable(error),
+            () if conflict || again => Failure::Conflict(error),
             () => Failure::Other(error),
         }
     }
 }
-
-/// Runs one statement; `$key` makes a name what the column takes, `$read` answers [`Ask::Read`].
-macro_rules! answer {
-    ($pool:expr, $statements:expr, $ask:expr, $key:expr, $read:expr) => {{
-        let (pool, statements, key) = ($pool, $statements, $key);
-        let sql = |text: &String| sqlx::AssertSqlSafe(text.clone());
-        let done = match $ask {
-            Ask::Read(names) => return $read(pool, names).await,
-            Ask::Count => {
-                let count: i64 = sqlx::query_scalar(sql(&statements.count)).fetch_one(pool).await?;
-                return Ok(Answer::Number(u64::try_from(count).unwrap_or(0)));
-            }
-            Ask::Insert(row) | Ask::Upsert(row) => {
-                let text =
-                    if matches!($ask, Ask::Insert(_)) { &statements.insert } else { &statements.upsert };
-                sqlx::query(sql(text))
-                    .bind(key(&row.name))
-                    .bind(&row.value[..])
-                    .bind(row.expires)
-                    .bind(row.stored)
-                    .execute(pool)
-                    .await?
-            }
-            Ask::Swap(row, old) => {
-                sqlx::query(sql(&statements.swap))
-                    .bind(&row.value[..])
-                    .bind(row.expires)
-                    .bind(row.stored)
-                    .bind(key(&row.name))
-                    .bind(&old[..])
-                    .execute(pool)
-                    .await?
-            }
-            Ask::Delete(name) => sqlx::query(sql(&statements.delete)).bind(key(name)).execute(pool).await?,
-            Ask::DeleteIf(name, old) => {
-                sqlx::query(sql(&statements.delete_if)).bind(key(name)).bind(&old[..]).execute(pool).await?
-            }
-            Ask::Sweep(prefix) => {
-                let range = crate::sweep_range(prefix);
-                let mut query = sqlx::query(sql(&statements.sweep));
-                for name in &range {
-                    query = query.bind(key(name));
-                }
-                query.execute(pool).await?
-            }
-            Ask::Expired(now) => sqlx::query(sql(&statements.expired)).bind(now).execute(pool).await?,
-            Ask::Oldest(most) => sqlx::query(sql(&statements.oldest)).bind(most).execute(pool).await?,
-        };
-        Ok(Answer::Number(done.rows_affected()))
-    }};
-}
-pub(crate) use answer;

@@ -1,7 +1,6 @@
 //! Entries as they are in the table, valid or not: what core's record protocol runs on. What depends on what is there is
 //! a compare-and-swap of the stored bytes, which hold expiry and stamp too.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,6 +8,7 @@ use larder_core::{
     Backend, Capabilities, Entry, Error, ErrorKind, Key, Space, UnixMillis, When, renew_space, wire,
 };
 
+use crate::behind::Once;
 use crate::cull::Culling;
 use crate::engine::{Answer, Ask, BATCH, Engine, Failure, Row, millis};
 use crate::name;
@@ -23,6 +23,7 @@ const CONFLICTS: usize = 20;
 pub(crate) struct Raw {
     pub(crate) engine: Arc<Engine>,
     pub(crate) culling: Arc<Culling>,
+    pub(crate) folding: Arc<Once>,
 }
 
 /// Whether only valid entries count as being there.
@@ -52,7 +53,7 @@ impl Raw {
     pub(crate) async fn number(&self, ask: Ask) -> Result<u64, Error> {
         match self.ask(ask).await? {
             Answer::Number(number) => Ok(number),
-            Answer::Rows(_) => {
+            Answer::Rows(_) | Answer::Listed(_) => {
                 Err(Error::new(ErrorKind::Backend, "the database answered with rows to a change"))
             }
         }
@@ -68,15 +69,18 @@ impl Raw {
         })
     }
 
-    async fn read(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>, Error> {
-        let names: Vec<String> = keys.iter().map(name::of).collect();
-        let mut found = HashMap::with_capacity(names.len());
-        for names in names.chunks(BATCH) {
-            if let Answer::Rows(rows) = self.ask(Ask::Read(names.to_vec())).await? {
-                found.extend(rows);
+    pub(crate) async fn rows(&self, ask: Ask) -> Result<Vec<(String, Bytes)>, Error> {
+        match self.ask(ask).await? {
+            Answer::Rows(rows) => Ok(rows),
+            Answer::Number(_) | Answer::Listed(_) => {
+                Err(Error::new(ErrorKind::Backend, "the database answered with no rows to a question"))
             }
         }
-        Ok(names.iter().map(|name| found.get(name).cloned()).collect())
+    }
+
+    /// The row as it is, which is what a swap has to know.
+    async fn row(&self, key: &Key) -> Result<Option<Bytes>, Error> {
+        Ok(self.rows(Ask::Read(vec![name::of(key)], None)).await?.pop().map(|(_, value)| value))
     }
 
     /// Stores where `old` stands, or nothing if that is none; false if that is not so any more.
@@ -97,7 +101,8 @@ impl Raw {
     }
 
     /// Changes what stands under a key in one step: `change` is given the entry there, if there is one, and gives the one to
-    /// store, or nothing to leave it. Tried again when somebody else was faster. The stored entry, if any.
+    /// store (which removes what is there if it is expired), or nothing to leave it. Tried again when somebody else was faster. The stored
+    /// entry, if any.
     pub(crate) async fn change(
         &self,
         key: &Key,
@@ -106,7 +111,7 @@ impl Raw {
         change: impl Fn(Option<&Entry>) -> Result<Option<Entry>, Error> + Send,
     ) -> Result<Option<Entry>, Error> {
         for _ in 0..TRIES {
-            let old = self.read(std::slice::from_ref(key)).await?.pop().flatten();
+            let old = self.row(key).await?;
             let mut there = old
                 .as_ref()
                 .and_then(|bytes| wire::decode(bytes).ok())
@@ -165,38 +170,25 @@ impl Raw {
         Ok(touched.await?.is_some())
     }
 
-    pub(crate) async fn delete(&self, key: &Key, counts: Counts, now: UnixMillis) -> Result<bool, Error> {
-        let there = self.get(key, now).await?;
-        // Whatever stands there by now goes, an unreadable or expired row included.
-        if self.number(Ask::Delete(name::of(key))).await? == 0 {
-            return Ok(false);
-        }
-        match there {
-            // It is gone in any case; if its records can't be asked, nobody saw it as invalid.
-            Some(entry) if counts == Counts::Valid => {
-                Ok(self.is_valid(key, &entry, now).await.unwrap_or(true))
-            }
-            there => Ok(there.is_some()),
-        }
-    }
-
-    /// Removes the rows of a namespace but its nonce and fence.
+    /// Removes the rows of a namespace but its nonce, its fence, and invalidations that are still to be folded into them.
     pub(crate) async fn sweep(&self, space: &Space) -> Result<(), Error> {
         while self.number(Ask::Sweep(space.prefix().to_owned())).await? >= BATCH as u64 {}
         Ok(())
     }
 
-    async fn is_valid(&self, key: &Key, entry: &Entry, now: UnixMillis) -> Result<bool, Error> {
+    pub(crate) async fn is_valid(&self, key: &Key, entry: &Entry, now: UnixMillis) -> Result<bool, Error> {
         self.is_current(&key.space(), entry.stamp(), now).await
     }
 }
 
-fn row(key: &Key, entry: &Entry, now: UnixMillis) -> Result<Row, Error> {
+pub(crate) fn row(key: &Key, entry: &Entry, now: UnixMillis) -> Result<Row, Error> {
+    let (name, whole) = name::of_both(key);
     Ok(Row {
-        name: name::of(key),
+        name,
         value: wire::encode(entry)?,
         expires: entry.expires().map(millis),
-        stored: (!name::is_record(key)).then(|| millis(now)),
+        written: (!name::is_record(key)).then(|| millis(now)),
+        whole,
     })
 }
 
@@ -210,16 +202,7 @@ impl Backend for Raw {
     }
 
     async fn get_many(&self, keys: &[Key], now: UnixMillis) -> Result<Vec<Option<Entry>>, Error> {
-        let mut entries = Vec::with_capacity(keys.len());
-        for (key, bytes) in keys.iter().zip(self.read(keys).await?) {
-            let decoded = bytes.as_ref().map(wire::decode).transpose();
-            if let (Err(_), Some(waste)) = (&decoded, bytes) {
-                // What can't be read is of no use to anybody.
-                self.ask(Ask::DeleteIf(name::of(key), waste)).await?;
-            }
-            entries.push(decoded.unwrap_or_default().filter(|entry| !entry.is_expired(now)));
-        }
-        Ok(entries)
+        self.read(keys, now).await
     }
 
     async fn set(&self, key: &Key, entry: Entry, when: When, now: UnixMillis) -> Result<bool, Error> {
@@ -227,7 +210,7 @@ impl Backend for Raw {
     }
 
     async fn remove(&self, key: &Key, now: UnixMillis) -> Result<bool, Error> {
-        self.delete(key, Counts::All, now).await
+        Ok(self.take(std::slice::from_ref(key), Counts::All, now).await? > 0)
     }
 
     async fn clear(&self, space: &Space, now: UnixMillis) -> Result<(), Error> {
@@ -241,7 +224,7 @@ impl Backend for Raw {
     }
 
     async fn ping(&self) -> Result<(), Error> {
-        self.read(&[Key::value(&Space::default(), 1, "ping")]).await.map(|_| ())
+        self.row(&Key::value(&Space::default(), 1, "ping")).await.map(|_| ())
     }
 
     async fn close(&self) -> Result<(), Error> {

@@ -8,12 +8,14 @@ use bytes::Bytes;
 use larder_core::{Error, ErrorKind};
 use parking_lot::Mutex;
 use rusqlite::types::ToSqlOutput;
-use rusqlite::{Connection, Error as Driver, ErrorCode, ToSql, params, params_from_iter};
+use rusqlite::{
+    Connection, Error as Driver, ErrorCode, ToSql, Transaction, TransactionBehavior, params, params_from_iter,
+};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use crate::engine::{Answer, Ask, Failure};
-use crate::statements::{Dialect, Statements, fill_up};
+use crate::engine::{Answer, Ask, Failure, Listed, Row};
+use crate::statements::{self, Statements, fill_up, list, usual};
 use crate::sweep_range;
 
 /// How many read at the same time.
@@ -30,6 +32,7 @@ pub(crate) struct Sqlite {
 struct Inner {
     path: PathBuf,
     statements: Statements,
+    create: [String; 3],
     writer: Lane,
     readers: Lane,
 }
@@ -49,9 +52,9 @@ impl Lane {
 
 impl Sqlite {
     pub(crate) fn new(path: PathBuf, table: &str) -> Self {
-        let statements = Statements::new(Dialect::Sqlite, table);
-        let inner = Inner { path, statements, writer: Lane::new(1), readers: Lane::new(READERS) };
-        Self { inner: Arc::new(inner) }
+        let statements = Statements::new::<Dialect>(table);
+        let (writer, readers) = (Lane::new(1), Lane::new(READERS));
+        Self { inner: Arc::new(Inner { path, statements, create: create(table), writer, readers }) }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -59,14 +62,14 @@ impl Sqlite {
     }
 
     pub(crate) async fn ask(&self, ask: &Ask) -> Result<Answer, Failure> {
-        let reads = matches!(ask, Ask::Read(_) | Ask::Count);
+        let reads = ask.reads();
         let ask = ask.clone();
-        self.run(reads, move |connection, statements| answer(connection, statements, &ask)).await
+        self.run(reads, move |connection, inner| answer(connection, &inner.statements, &ask)).await
     }
 
     pub(crate) async fn create(&self) -> Result<(), Failure> {
-        let create = |connection: &Connection, statements: &Statements| {
-            statements.create.iter().try_for_each(|statement| connection.execute_batch(statement))
+        let create = |connection: &Connection, inner: &Inner| {
+            inner.create.iter().try_for_each(|statement| connection.execute_batch(statement))
         };
         self.run(false, create).await
     }
@@ -81,7 +84,7 @@ impl Sqlite {
     async fn run<T: Send + 'static>(
         &self,
         reads: bool,
-        work: impl FnOnce(&Connection, &Statements) -> Result<T, Driver> + Send + 'static,
+        work: impl FnOnce(&Connection, &Inner) -> Result<T, Driver> + Send + 'static,
     ) -> Result<T, Failure> {
         let inner = Arc::clone(&self.inner);
         let lane = if reads { &inner.readers } else { &inner.writer };
@@ -93,7 +96,7 @@ impl Sqlite {
             let idle = lane.idle.lock().pop();
             let connection = idle.map_or_else(|| connect(&inner.path), Ok);
             let connection = connection.map_err(|error| failure(error, &inner.path))?;
-            let done = work(&connection, &inner.statements).map_err(|error| failure(error, &inner.path));
+            let done = work(&connection, &inner).map_err(|error| failure(error, &inner.path));
             lane.idle.lock().push(connection);
             done
         };
@@ -123,29 +126,50 @@ fn answer(connection: &Connection, statements: &Statements, ask: &Ask) -> Result
     let run = |sql: &str, params: &[&dyn ToSql]| -> Result<Answer, Driver> {
         connection.prepare_cached(sql)?.execute(params).map(|rows| Answer::Number(rows as u64))
     };
+    let rows = |sql: &str, names: &[String]| -> Result<Answer, Driver> {
+        let mut statement = connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params_from_iter(fill_up(names)), |row| {
+            Ok((row.get(0)?, Bytes::from(row.get::<_, Vec<u8>>(1)?)))
+        })?;
+        Ok(Answer::Rows(rows.collect::<Result<_, _>>()?))
+    };
+    let insert = |sql: &str, row: &Row| {
+        let whole = row.whole.as_deref().map(str::as_bytes);
+        run(sql, params![row.name, Blob(&row.value), row.expires, row.written, whole])
+    };
     match ask {
-        Ask::Read(names) => {
-            let names = fill_up(names);
-            let mut statement = connection.prepare_cached(&statements.read(names.len()))?;
-            let rows = statement.query_map(params_from_iter(names), |row| {
-                Ok((row.get(0)?, Bytes::from(row.get::<_, Vec<u8>>(1)?)))
+        Ask::Read(names, _) => rows(&statements.read::<Dialect>(names.len()), names),
+        Ask::Take(names) => {
+            rows(&(statements.delete_many::<Dialect>(names.len()) + " RETURNING name, value"), names)
+        }
+        Ask::Insert(row) => insert(&statements.insert, row),
+        Ask::Upsert(row) => insert(&statements.upsert, row),
+        Ask::UpsertMany(rows) => {
+            // At once: a transaction that begins to write after it read would be told at once that another writes.
+            let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+            rows.iter().try_for_each(|row| insert(&statements.upsert, row).map(|_| ()))?;
+            transaction.commit()?;
+            Ok(Answer::Number(rows.len() as u64))
+        }
+        Ask::Scan(scan) => {
+            let mut statement = connection.prepare_cached(&statements.scan)?;
+            let rows = statement.query_map(params![scan.first, scan.after, scan.end, scan.limit], |row| {
+                let whole: Option<Vec<u8>> = row.get(3)?;
+                let whole = whole.map(|whole| String::from_utf8_lossy(&whole).into_owned());
+                Ok(Listed { name: row.get(0)?, expires: row.get(1)?, written: row.get(2)?, whole })
             })?;
-            Ok(Answer::Rows(rows.collect::<Result<_, _>>()?))
+            Ok(Answer::Listed(rows.collect::<Result<_, _>>()?))
         }
-        Ask::Insert(row) => {
-            run(&statements.insert, params![row.name, Blob(&row.value), row.expires, row.stored])
-        }
-        Ask::Upsert(row) => {
-            run(&statements.upsert, params![row.name, Blob(&row.value), row.expires, row.stored])
-        }
+        // Nobody's transactions put anything there.
+        Ask::Fold(_) => Ok(Answer::Number(0)),
         Ask::Swap(row, old) => {
-            run(&statements.swap, params![Blob(&row.value), row.expires, row.stored, row.name, Blob(old)])
+            run(&statements.swap, params![Blob(&row.value), row.expires, row.written, row.name, Blob(old)])
         }
         Ask::Delete(name) => run(&statements.delete, params![name]),
         Ask::DeleteIf(name, old) => run(&statements.delete_if, params![name, Blob(old)]),
         Ask::Sweep(prefix) => {
-            let [first, end, space, fence] = sweep_range(prefix);
-            run(&statements.sweep, params![first, end, space, fence])
+            let [first, end, space, fence, outbox, behind] = sweep_range(prefix);
+            run(&statements.sweep, params![first, end, space, fence, outbox, behind])
         }
         Ask::Expired(now) => run(&statements.expired, params![now]),
         Ask::Oldest(most) => run(&statements.oldest, params![most]),
@@ -154,6 +178,46 @@ fn answer(connection: &Connection, statements: &Statements, ask: &Ask) -> Result
             Ok(Answer::Number(u64::try_from(count).unwrap_or(0)))
         }
     }
+}
+
+#[derive(Debug)]
+struct Dialect;
+
+impl statements::Dialect for Dialect {
+    fn parameter(i: usize) -> String {
+        format!("?{i}")
+    }
+
+    fn quoted(name: &str) -> String {
+        usual::quoted(name)
+    }
+
+    fn one_of(count: usize) -> String {
+        list(count.next_power_of_two(), Self::parameter)
+    }
+
+    fn or_nothing(insert: &str) -> String {
+        usual::or_nothing(insert)
+    }
+
+    fn or_replace(insert: &str) -> String {
+        usual::or_replace(insert)
+    }
+
+    fn delete_some(table: &str, which: &str) -> String {
+        format!("DELETE FROM {table} WHERE name IN (SELECT name FROM {table} WHERE {which})")
+    }
+}
+
+fn create(table: &str) -> [String; 3] {
+    let quoted = usual::quoted(table);
+    [
+        format!(
+            "CREATE TABLE IF NOT EXISTS {quoted} (name TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL, expires INTEGER, written INTEGER, whole BLOB)"
+        ),
+        usual::index(table, "expires"),
+        usual::index(table, "written"),
+    ]
 }
 
 /// Bytes as a blob; a slice alone would be one too, and `Bytes` is none to the driver.

@@ -3,186 +3,160 @@
 use crate::engine::BATCH;
 
 /// What differs from one database to the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Dialect {
-    #[cfg(feature = "sqlite")]
-    Sqlite,
-    #[cfg(feature = "postgres")]
-    Postgres { unlogged: bool },
+pub(crate) trait Dialect {
+    /// The `i`th parameter.
+    fn parameter(i: usize) -> String;
+
+    /// A name that was checked, so that a word of SQL is a name as well.
+    fn quoted(name: &str) -> String;
+
+    /// What follows `WHERE name` for one of `count`, the parameters beginning with the first.
+    fn one_of(count: usize) -> String;
+
+    /// `INSERT INTO …` that does nothing where a row is.
+    fn or_nothing(insert: &str) -> String;
+
+    /// `INSERT INTO …` that replaces the row that is there.
+    fn or_replace(insert: &str) -> String;
+
+    /// Deletes of `table` some rows, `which` ends with a limit.
+    fn delete_some(table: &str, which: &str) -> String;
 }
 
 #[derive(Debug)]
 pub(crate) struct Statements {
-    dialect: Dialect,
     table: String,
-    /// name, value, expires, stored.
+    /// name, value, expires, written, whole.
     pub(crate) insert: String,
     /// As `insert`.
     pub(crate) upsert: String,
-    /// value, expires, stored, name, the old value.
+    /// value, expires, written, name, the old value.
     pub(crate) swap: String,
     pub(crate) delete: String,
     /// name, value.
     pub(crate) delete_if: String,
-    /// The first name, the one behind the last, and two that stay.
+    /// The first name, the one behind the last, and as `sweep_range` says.
     pub(crate) sweep: String,
     pub(crate) expired: String,
     pub(crate) oldest: String,
     pub(crate) count: String,
-    pub(crate) create: Vec<String>,
+    /// The first name, the last that was seen, the one behind the last, how many.
+    pub(crate) scan: String,
+    /// value, name.
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    pub(crate) put_value: String,
 }
 
 impl Statements {
-    /// `table` was checked: it stands in the texts as it is.
-    pub(crate) fn new(dialect: Dialect, table: &str) -> Self {
-        let at = |i: usize| dialect.parameter(i);
+    /// `table` was checked.
+    pub(crate) fn new<D: Dialect>(table: &str) -> Self {
+        let at = D::parameter;
+        let table = D::quoted(table);
+        let (p1, p2, p3, p4, p5, p6) = (at(1), at(2), at(3), at(4), at(5), at(6));
         let insert = format!(
-            "INSERT INTO {table} (name, value, expires, stored) VALUES ({}, {}, {}, {})",
-            at(1),
-            at(2),
-            at(3),
-            at(4)
+            "INSERT INTO {table} (name, value, expires, written, whole) VALUES ({p1}, {p2}, {p3}, {p4}, {p5})"
         );
-        let some = |which: String| dialect.delete_some(table, &which);
+        let some = |which: String| D::delete_some(&table, &which);
         Self {
-            dialect,
-            table: table.to_owned(),
-            upsert: insert.clone() + dialect.or_replace(),
-            insert: dialect.or_nothing(&insert),
+            upsert: D::or_replace(&insert),
+            insert: D::or_nothing(&insert),
             swap: format!(
-                "UPDATE {table} SET value = {}, expires = {}, stored = {} WHERE name = {} AND value = {}",
-                at(1),
-                at(2),
-                at(3),
-                at(4),
-                at(5)
+                "UPDATE {table} SET value = {p1}, expires = {p2}, written = {p3} WHERE name = {p4} AND value = {p5}"
             ),
-            delete: format!("DELETE FROM {table} WHERE name = {}", at(1)),
-            delete_if: format!("DELETE FROM {table} WHERE name = {} AND value = {}", at(1), at(2)),
+            delete: format!("DELETE FROM {table} WHERE name = {p1}"),
+            delete_if: format!("DELETE FROM {table} WHERE name = {p1} AND value = {p2}"),
             // A range, not LIKE: the index serves it, and nothing has to be escaped.
             sweep: some(format!(
-                "name >= {} AND name < {} AND name <> {} AND name <> {} LIMIT {BATCH}",
-                at(1),
-                at(2),
-                at(3),
-                at(4)
+                "name >= {p1} AND name < {p2} AND name <> {p3} AND name <> {p4} AND (name < {p5} OR name >= {p6}) LIMIT {BATCH}"
             )),
-            expired: some(format!("expires <= {} LIMIT {BATCH}", at(1))),
-            oldest: some(format!("stored IS NOT NULL ORDER BY stored LIMIT {}", at(1))),
-            count: format!("SELECT count(*) FROM {table} WHERE stored IS NOT NULL"),
-            create: dialect.create(table),
+            expired: some(format!("expires <= {p1} LIMIT {BATCH}")),
+            oldest: some(format!("written IS NOT NULL ORDER BY written LIMIT {p1}")),
+            count: format!("SELECT count(*) FROM {table} WHERE written IS NOT NULL"),
+            scan: format!(
+                "SELECT name, expires, written, whole FROM {table} WHERE name >= {p1} AND name > {p2} AND name < {p3} ORDER BY name LIMIT {p4}"
+            ),
+            #[cfg(any(feature = "postgres", feature = "mysql"))]
+            put_value: format!("UPDATE {table} SET value = {p1} WHERE name = {p2}"),
+            table,
         }
     }
 
-    /// Reads `count` names. Rounded up, so that there are few different statements to prepare: see `fill_up`.
-    pub(crate) fn read(&self, count: usize) -> String {
-        format!("SELECT name, value FROM {} WHERE name {}", self.table, self.dialect.one_of(count))
+    /// Reads `count` names.
+    pub(crate) fn read<D: Dialect>(&self, count: usize) -> String {
+        format!("SELECT name, value FROM {} WHERE name {}", self.table, D::one_of(count))
+    }
+
+    /// As `read`, with some rows of a range as well, whose bounds are the parameters behind `behind` others.
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    pub(crate) fn read_with<D: Dialect>(&self, count: usize, behind: usize, most: usize) -> String {
+        let (read, table) = (self.read::<D>(count), &self.table);
+        let (first, end) = (D::parameter(behind + 1), D::parameter(behind + 2));
+        format!(
+            "({read}) UNION ALL (SELECT name, value FROM {table} WHERE name >= {first} AND name < {end} ORDER BY name LIMIT {most})"
+        )
+    }
+
+    /// As `read`, and keeps the rows as they are until the transaction ends.
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    pub(crate) fn lock<D: Dialect>(&self, count: usize) -> String {
+        // All in the same order, so that nobody waits in a circle.
+        self.read::<D>(count) + " ORDER BY name FOR UPDATE"
+    }
+
+    /// Deletes `count` names.
+    pub(crate) fn delete_many<D: Dialect>(&self, count: usize) -> String {
+        format!("DELETE FROM {} WHERE name {}", self.table, D::one_of(count))
+    }
+
+    pub(crate) fn table(&self) -> &str {
+        &self.table
     }
 }
 
-/// Repeats the last name until there are a power of two.
-#[cfg(feature = "sqlite")]
+/// What SQLite and PostgreSQL say where MySQL has its own.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) mod usual {
+    pub(crate) fn quoted(name: &str) -> String {
+        format!("\"{name}\"")
+    }
+
+    pub(crate) fn or_nothing(insert: &str) -> String {
+        format!("{insert} ON CONFLICT (name) DO NOTHING")
+    }
+
+    pub(crate) fn or_replace(insert: &str) -> String {
+        format!(
+            "{insert} ON CONFLICT (name) DO UPDATE SET value = excluded.value, expires = excluded.expires, written = excluded.written"
+        )
+    }
+
+    pub(crate) fn index(table: &str, column: &str) -> String {
+        let (index, table) = (quoted(&format!("{table}_{column}")), quoted(table));
+        format!("CREATE INDEX IF NOT EXISTS {index} ON {table} ({column}) WHERE {column} IS NOT NULL")
+    }
+}
+
+/// A list of parameters, for one of as many.
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+pub(crate) fn list(count: usize, parameter: impl Fn(usize) -> String) -> String {
+    format!("IN ({})", (1..=count).map(parameter).collect::<Vec<_>>().join(", "))
+}
+
+/// Repeats the last name until there are a power of two, so that there are few different statements to prepare.
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
 pub(crate) fn fill_up(names: &[String]) -> Vec<&str> {
     let count = names.len().next_power_of_two();
-    names
-        .iter()
-        .chain(std::iter::repeat_n(&names[names.len() - 1], count - names.len()))
-        .map(String::as_str)
-        .collect()
+    let mut filled: Vec<&str> = names.iter().map(String::as_str).collect();
+    if let Some(last) = filled.last().copied() {
+        filled.resize(count, last);
+    }
+    filled
 }
 
-impl Dialect {
-    fn parameter(self, i: usize) -> String {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite => format!("?{i}"),
-            #[cfg(feature = "postgres")]
-            Self::Postgres { .. } => format!("${i}"),
-        }
-    }
-
-    fn one_of(self, count: usize) -> String {
-        #[cfg(feature = "sqlite")]
-        let list = || (1..=count).map(|i| self.parameter(i)).collect::<Vec<_>>().join(", ");
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite => format!("IN ({})", list()),
-            // One array of any length.
-            #[cfg(feature = "postgres")]
-            Self::Postgres { .. } => format!("= ANY({})", self.parameter(count.min(1))),
-        }
-    }
-
-    fn or_nothing(self, insert: &str) -> String {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite => format!("{insert} ON CONFLICT (name) DO NOTHING"),
-            #[cfg(feature = "postgres")]
-            Self::Postgres { .. } => format!("{insert} ON CONFLICT (name) DO NOTHING"),
-        }
-    }
-
-    fn or_replace(self) -> &'static str {
-        const ON_CONFLICT: &str = " ON CONFLICT (name) DO UPDATE SET value = excluded.value, expires = excluded.expires, stored = excluded.stored";
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite => ON_CONFLICT,
-            #[cfg(feature = "postgres")]
-            Self::Postgres { .. } => ON_CONFLICT,
-        }
-    }
-
-    fn delete_some(self, table: &str, which: &str) -> String {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite => {
-                format!("DELETE FROM {table} WHERE name IN (SELECT name FROM {table} WHERE {which})")
-            }
-            // Locked, so that what is written anew meanwhile is not taken for what it was; and nobody waits for anybody.
-            #[cfg(feature = "postgres")]
-            Self::Postgres { .. } => format!(
-                "DELETE FROM {table} WHERE name IN (SELECT name FROM {table} WHERE {which} FOR UPDATE SKIP LOCKED)"
-            ),
-        }
-    }
-
-    fn create(self, table: &str) -> Vec<String> {
-        #[cfg(any(feature = "sqlite", feature = "postgres"))]
-        let index = |column: &str| {
-            format!(
-                "CREATE INDEX IF NOT EXISTS {table}_{column} ON {table} ({column}) WHERE {column} IS NOT NULL"
-            )
-        };
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite => vec![
-                format!(
-                    "CREATE TABLE IF NOT EXISTS {table} (name TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL, expires INTEGER, stored INTEGER)"
-                ),
-                index("expires"),
-                index("stored"),
-            ],
-            // One statement, so that there is no table without its indexes. EXTERNAL: values are not compressed, which would take
-            // longer than reading them.
-            #[cfg(feature = "postgres")]
-            Self::Postgres { unlogged } => vec![format!(
-                "DO $larder$ BEGIN IF to_regclass('{table}') IS NULL THEN \
-                 CREATE {} TABLE {table} (name text COLLATE \"C\" PRIMARY KEY, value bytea NOT NULL, expires bigint, stored bigint); \
-                 ALTER TABLE {table} ALTER COLUMN value SET STORAGE EXTERNAL; \
-                 {}; {}; END IF; END $larder$",
-                if unlogged { "UNLOGGED" } else { "" },
-                index("expires"),
-                index("stored"),
-            )],
-        }
-    }
-}
-
-#[cfg(test)]
+#[cfg(all(test, any(feature = "sqlite", feature = "mysql")))]
 mod tests {
     use super::*;
 
-    #[cfg(feature = "sqlite")]
     #[test]
     fn names_are_filled_up_to_a_power_of_two_and_none_is_lost() {
         let names: Vec<String> = ["a", "b", "c"].map(str::to_owned).to_vec();

@@ -24,6 +24,8 @@ pub fn schemes() -> Schemes {
     let schemes = schemes.register("sqlite", larder_sql::open);
     #[cfg(feature = "postgres")]
     let schemes = schemes.register("postgres", larder_sql::open).register("postgresql", larder_sql::open);
+    #[cfg(feature = "mysql")]
+    let schemes = schemes.register("mysql", larder_sql::open).register("mariadb", larder_sql::open);
     // Those that were registered above stay as they are.
     [
         ("memory", "memory"),
@@ -38,12 +40,14 @@ pub fn schemes() -> Schemes {
         ("sqlite", "sqlite"),
         ("postgres", "postgres"),
         ("postgresql", "postgres"),
+        ("mysql", "mysql"),
+        ("mariadb", "mysql"),
     ]
     .into_iter()
     .fold(schemes, |schemes, (scheme, feature)| schemes.missing(scheme, feature))
 }
 
-/// Opens a cache: `memory:`, `dummy:`, `file:///dir`, `redis://host/1`, `memcached://a,b`, `sqlite:///file.db`, `postgres://host/database`,
+/// Opens a cache: `memory:`, `dummy:`, `file:///dir`, `redis://host/1`, `memcached://a,b`, `sqlite:///file.db`, `postgres://host/database`, `mysql://host/database`,
 /// with `timeout`, `prefix`, `version` and `deadline` as options for all. Nothing is connected yet: a server that is down does not stop a
 /// start-up.
 ///

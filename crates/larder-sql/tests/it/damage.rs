@@ -19,15 +19,34 @@ pub(crate) fn sqlite(path: &std::path::Path, table: &str, key: &Key, change: Cha
 pub(crate) fn postgres(url: &str, table: &str, key: &Key, change: Change<'_>) {
     use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-    let (read, write) = statements(table, "$1", "$2");
+    let (read, write) = statements(table, "$2", "$1");
     let name = key.name();
-    let work = async {
+    block_on(async {
         let mut database = PgConnection::connect(url).await.unwrap();
-        let read = sqlx::query_scalar(AssertSqlSafe(read)).bind(&*name);
+        let read = sqlx::query_scalar(AssertSqlSafe(read.replace("$2", "$1"))).bind(&*name);
         let bytes: Vec<u8> = read.fetch_one(&mut database).await.unwrap();
-        let write = sqlx::query(AssertSqlSafe(write)).bind(&*name).bind(change(&bytes));
+        let write = sqlx::query(AssertSqlSafe(write)).bind(change(&bytes)).bind(&*name);
         write.execute(&mut database).await.unwrap();
-    };
+    });
+}
+
+#[cfg(feature = "mysql")]
+pub(crate) fn mysql(url: &str, table: &str, key: &Key, change: Change<'_>) {
+    use sqlx::{AssertSqlSafe, Connection as _, MySqlConnection};
+
+    let (read, write) = statements(table, "?", "?");
+    let name = key.name();
+    block_on(async {
+        let mut database = MySqlConnection::connect(url).await.unwrap();
+        let read = sqlx::query_scalar(AssertSqlSafe(read)).bind(name.as_bytes());
+        let bytes: Vec<u8> = read.fetch_one(&mut database).await.unwrap();
+        let write = sqlx::query(AssertSqlSafe(write)).bind(change(&bytes)).bind(name.as_bytes());
+        write.execute(&mut database).await.unwrap();
+    });
+}
+
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+fn block_on(work: impl Future<Output = ()>) {
     tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(work));
 }
 

@@ -3,7 +3,8 @@
 
 mod culling;
 mod damage;
-#[cfg(feature = "postgres")]
+mod many;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod servers;
 mod sharing;
 #[cfg(feature = "sqlite")]
@@ -55,6 +56,17 @@ impl Stage {
         Self::new(move || SqlCache::postgres(&url).unwrap().max_connections(4).table(&table), None)
     }
 
+    #[cfg(feature = "mysql")]
+    fn mysql() -> Self {
+        Self::mysql_table(&unique("larder_test"))
+    }
+
+    #[cfg(feature = "mysql")]
+    fn mysql_table(table: &str) -> Self {
+        let (url, table) = (larder_tests::env::mysql_url(), table.to_owned());
+        Self::new(move || SqlCache::mysql(&url).unwrap().max_connections(4).table(&table), None)
+    }
+
     /// Another alias on the same store.
     fn builder(&self) -> CacheBuilder {
         self.over(self.backend.clone())
@@ -100,6 +112,11 @@ macro_rules! everywhere {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() { super::$test(crate::Stage::postgres()).await; })+
         }
+        #[cfg(feature = "mysql")]
+        mod mysql {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() { super::$test(crate::Stage::mysql()).await; })+
+        }
     };
 }
 use everywhere;
@@ -119,6 +136,12 @@ mod suite {
             let (url, table) = (larder_tests::env::postgres_url(), unique("larder_test"));
             let stage = Stage::postgres_table(&table).suite();
             stage.rewriting(move |key, change| damage::postgres(&url, &table, key, change))
+        }
+        #[cfg(feature = "mysql")]
+        mysql => async {
+            let (url, table) = (larder_tests::env::mysql_url(), unique("larder_test"));
+            let stage = Stage::mysql_table(&table).suite();
+            stage.rewriting(move |key, change| damage::mysql(&url, &table, key, change))
         }
     }
 }

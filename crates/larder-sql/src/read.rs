@@ -1,0 +1,92 @@
+//! Reading entries and records, with what callers' transactions say about them.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use larder_core::{Entry, Error, ErrorKind, Key, UnixMillis, wire};
+
+use crate::behind;
+use crate::engine::{Ask, BATCH};
+use crate::name;
+use crate::outbox::{self, Notes};
+use crate::raw::Raw;
+
+/// How often a read that came upon more notes than it can heed is run again, each time after they were folded.
+const TRIES: usize = 100;
+
+impl Raw {
+    /// What stands under these keys and is not expired, records as the notes of their namespace's outbox want them. Records are of one
+    /// namespace.
+    pub(crate) async fn read(&self, keys: &[Key], now: UnixMillis) -> Result<Vec<Option<Entry>>, Error> {
+        let record = keys.iter().find(|key| self.engine.has_outbox() && name::is_record(key));
+        let prefix = record.map(|record| record.space().prefix().to_owned());
+        let mut entries = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(BATCH) {
+            let names: Vec<String> = keys.iter().map(name::of).collect();
+            let (found, notes) = self.heeded(&names, prefix.as_deref(), now).await?;
+            let masks = notes.masks();
+            for name in names {
+                let bytes = found.get(&name);
+                let decoded = bytes.map(wire::decode).transpose();
+                if let (Err(_), Some(waste)) = (&decoded, bytes) {
+                    // What can't be read is of no use to anybody.
+                    self.ask(Ask::DeleteIf(name.clone(), waste.clone())).await?;
+                }
+                let entry = decoded.unwrap_or_default().filter(|entry| !entry.is_expired(now));
+                entries.push(match masks.get(name.as_str()) {
+                    Some(mask) => entry.map(|entry| outbox::masked(&entry, *mask)),
+                    None => entry,
+                });
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Rows, and all notes of this namespace in the same statement.
+    async fn heeded(
+        &self,
+        names: &[String],
+        prefix: Option<&str>,
+        now: UnixMillis,
+    ) -> Result<(HashMap<String, Bytes>, Notes), Error> {
+        for _ in 0..TRIES {
+            let mut rows = self.rows(Ask::Read(names.to_vec(), prefix.map(str::to_owned))).await?;
+            let notes = prefix.map(|prefix| Notes::take_from(&mut rows, prefix)).unwrap_or_default();
+            if !notes.are_too_many() {
+                if notes.are_left(now) {
+                    self.fold_behind(notes.names()).await;
+                }
+                return Ok((rows.into_iter().collect(), notes));
+            }
+            // As a task, so that it comes to an end also where a deadline lets nobody wait for that.
+            let (raw, names) = (self.clone(), notes.names());
+            let folded = tokio::spawn(async move { raw.fold(&names).await }).await;
+            folded.map_err(|error| {
+                Error::new(ErrorKind::Unavailable, "folding invalidations was cut off").with_source(error)
+            })??;
+        }
+        Err(Error::new(
+            ErrorKind::Backend,
+            "transactions invalidate faster than that can be taken into account; call after_commit after each",
+        ))
+    }
+
+    /// Folds notes; those that are gone were folded by others.
+    pub(crate) async fn fold(&self, notes: &[String]) -> Result<(), Error> {
+        for notes in notes.chunks(outbox::MOST) {
+            self.number(Ask::Fold(notes.to_vec())).await?;
+        }
+        Ok(())
+    }
+
+    async fn fold_behind(&self, notes: Vec<String>) {
+        let Some(turn) = self.folding.take() else { return };
+        let raw = self.clone();
+        behind::run(turn, async move {
+            if let Err(error) = raw.fold(&notes).await {
+                tracing::warn!(target: "larder::backend", %error, "invalidations of transactions could not be folded; they hold all the same");
+            }
+        })
+        .await;
+    }
+}
