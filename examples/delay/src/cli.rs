@@ -1,6 +1,7 @@
 //! The command line, and errors that say what to type instead.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use clap::Parser;
 use larder::Cache;
@@ -16,6 +17,9 @@ pub struct Args {
     /// The cache to use, as a URL: memory:, dummy:, file:///dir, …
     #[arg(long, value_name = "URL", default_value = "memory:")]
     pub cache: String,
+    /// A file with caches by alias, of which the one called default is used
+    #[arg(long, value_name = "FILE", conflicts_with = "cache")]
+    pub config: Option<PathBuf>,
     /// The URL of the httpbin to ask, http or (with the feature https) https [default: a stand-in on loopback]
     #[arg(long, value_name = "URL")]
     pub httpbin: Option<String>,
@@ -32,8 +36,12 @@ fn delay(text: &str) -> Result<f64, String> {
 }
 
 impl Args {
-    /// Opens the cache under the name of its scheme; nothing is connected yet.
+    /// Opens the cache under the name of its scheme, or the default one of a file; nothing is connected yet.
     pub(crate) fn open_cache(&self) -> Result<Cache, Failure> {
+        if let Some(path) = &self.config {
+            let default = larder::from_file(path).and_then(|caches| caches.get("default"));
+            return default.map_err(|error| Failure::usage(error.to_string()));
+        }
         larder::schemes()
             .builder(&self.cache)
             .and_then(|cache| cache.name(self.scheme()).build())
@@ -110,6 +118,20 @@ mod tests {
         assert_eq!(quoted("redis://localhost:6379/1"), "redis://localhost:6379/1");
         assert_eq!(quoted("memory:?a=1&b=2"), "'memory:?a=1&b=2'");
         assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+
+    #[test]
+    fn a_cache_may_stand_in_a_file_and_then_in_no_url() {
+        let open = |path: &str| Args::parse_from(["delay", "--config", path]).open_cache();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap();
+        std::fs::write(path, "[default]\nurl = 'memory:'\nprefix = 'delay'").unwrap();
+        assert_eq!(open(path).unwrap().space().prefix(), "delay");
+        std::fs::write(path, "[default]\nulr = 'memory:'").unwrap();
+        let failure = open(path).unwrap_err();
+        assert_eq!(failure.exit_code(), 2);
+        assert!(failure.to_string().contains("did you mean \"url\"?"), "{failure}");
+        Args::try_parse_from(["delay", "--config", path, "--cache", "memory:"]).unwrap_err();
     }
 
     #[test]

@@ -109,7 +109,11 @@ fn a_wrong_password_setting_names_its_line_and_shows_nothing() {
 }
 
 /// A URL of each scheme that can have a password.
-const WITH_PASSWORD: [&str; 9] = [
+const WITH_PASSWORD: [&str; 13] = [
+    "redis+cluster://u:hunter2@h:6379,h2:6379",
+    "rediss+cluster://u:hunter2@h:6379,h2:6379",
+    "mysql://u:hunter2@h:3306/database",
+    "mariadb://u:hunter2@h:3306/database",
     "redis://u:hunter2@h:6379/1",
     "redis+unix://:hunter2@/run/redis.sock",
     "redis+sentinel://u:hunter2@h:26379/master/1?sentinel_password=hunter2",
