@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, header};
 use larder::prelude::*;
 
-use crate::support::{Runs, ask, get, get_with, memory, origin, request};
+use crate::support::{Runs, ask, get, get_with, memory, origin, patient, request};
 
 /// All that a request says about its user, and how often the handler ran.
 pub(crate) fn whoami() -> (Router, Runs) {
@@ -254,7 +254,7 @@ async fn an_error_for_one_user_is_not_kept_for_another() {
 async fn stored_bytes_hold_credentials_as_digests_only() {
     const SECRETS: [&str; 5] = ["s3cr3t-cookie", "s3cr3t-bearer", "s3cr3t-key", "s3cr3t-vary", "s3cr3t-user"];
     let dir = tempfile::tempdir().unwrap();
-    let cache = larder::open(&format!("file://{}", dir.path().display())).unwrap();
+    let cache = patient(&format!("file://{}", dir.path().display()));
     let (app, _) = origin(|_, _| {
         let mut response = "page-in-the-clear".into_response();
         response

@@ -47,7 +47,8 @@ impl Backend for Slow {
 
 #[tokio::test]
 async fn heads_that_miss_at_once_share_one_run_where_the_store_makes_them_wait() {
-    let cache = Cache::new(Slow(Memory::new()));
+    let patient = std::time::Duration::from_secs(60);
+    let cache = Cache::builder(Slow(Memory::new())).deadline(patient).build().unwrap();
     let (app, mut asked, runs) = asking();
     let app = app.layer(cache_page(60).cache(&cache));
     let heads: Vec<_> = (0..5).map(|_| beside(&app, request(Method::HEAD, "/", &[]))).collect();

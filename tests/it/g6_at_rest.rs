@@ -9,7 +9,7 @@ use larder::file::FileCache;
 use larder::{Cache, cache_page};
 
 use crate::fed::slowly;
-use crate::support::{ask, get, get_with};
+use crate::support::{ask, get, get_with, patient};
 
 fn entries(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -30,7 +30,7 @@ fn entries(directory: &Path) -> Vec<PathBuf> {
 #[tokio::test]
 async fn stored_bytes_that_were_flipped_or_cut_are_a_miss_and_are_removed() {
     let directory = std::env::temp_dir().join(format!("larder-g6-{}", std::process::id()));
-    let cache = Cache::new(FileCache::builder(&directory).build().unwrap());
+    let cache = patient(&format!("file://{}", directory.display()));
     let (app, _) = slowly(|n, request| async move {
         let mut response = Response::new(Body::from(format!("call {n}")));
         // What comes after a damage is not stored, so that what is left of it can be seen.

@@ -17,7 +17,7 @@ use tower_sessions::{MemoryStore, Session, SessionManagerLayer};
 
 use crate::fed::{at_hand, head, piece, saying, slowly, status_of};
 use crate::structured::{Bare, Member, list};
-use crate::support::{Runs, ask, get, get_with, memory, request, saying as always};
+use crate::support::{Runs, ask, get, get_with, memory, patient, request, saying as always};
 
 /// The one member of ours that a response has to have.
 pub(crate) fn ours<B>(response: &Response<B>) -> Member {
@@ -235,7 +235,7 @@ async fn a_page_that_the_store_does_not_take_does_not_say_that_it_is_stored() {
 
     // A store outside the process: the tag is learned late, and was invalidated while the page was made.
     let place = tempfile::tempdir().unwrap();
-    let cache = larder::open(&format!("file://{}", place.path().display())).unwrap();
+    let cache = patient(&format!("file://{}", place.path().display()));
     let forgetful = {
         let cache = cache.clone();
         move || async move {

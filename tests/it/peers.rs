@@ -13,7 +13,7 @@ use http::request::Parts;
 use http::{Method, Request, StatusCode, header};
 use larder::prelude::*;
 
-use crate::support::{Runs, ask, get, get_with, memory, origin, request};
+use crate::support::{Runs, ask, get, get_with, memory, origin, patient, request};
 
 /// An application behind a cache, in one of the ways it can be put there.
 pub(crate) struct Way {
@@ -35,7 +35,7 @@ pub(crate) fn ways_told(
 ) -> Vec<Way> {
     let file = || {
         let dir = tempfile::tempdir().expect("a directory");
-        let cache = larder::open(&format!("file://{}", dir.path().display())).expect("a cache of files");
+        let cache = patient(&format!("file://{}", dir.path().display()));
         (cache, Some(Arc::new(dir)))
     };
     let paged = |cache| app.clone().layer(page(cache_page(60).cache(cache)));

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 
 use crate::peers::{Way, ways, ways_told};
-use crate::support::{Runs, ask, clocked, get, get_with, memory, origin};
+use crate::support::{Runs, ask, clocked, get, get_with, memory, origin, patient};
 
 #[tokio::test]
 async fn field_values_that_are_not_ascii_and_fields_given_twice_survive() {
@@ -273,7 +273,7 @@ async fn a_few_hundred_pages_fit_by_default_and_a_dropped_clone_of_the_layer_end
 #[tokio::test]
 async fn what_stands_in_files_is_about_as_long_as_the_page() {
     let dir = tempfile::tempdir().unwrap();
-    let cache = larder::open(&format!("file://{}", dir.path().display())).unwrap();
+    let cache = patient(&format!("file://{}", dir.path().display()));
     let page: Vec<u8> = (0..100_000u32).map(|at| (at * 7) as u8).collect();
     let body = page.clone();
     let (app, _) = origin(move |_, _| body.clone());

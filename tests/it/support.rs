@@ -27,6 +27,12 @@ pub(crate) fn memory() -> Cache {
     Cache::new(Memory::new())
 }
 
+/// A cache by its URL, with a deadline that a busy machine keeps.
+pub(crate) fn patient(url: &str) -> Cache {
+    let more = if url.contains('?') { '&' } else { '?' };
+    larder::open(&format!("{url}{more}deadline=60s")).expect("a cache")
+}
+
 /// A GET without any field.
 pub(crate) fn get(uri: &str) -> Request<Body> {
     request(Method::GET, uri, &[])

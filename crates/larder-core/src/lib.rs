@@ -10,11 +10,13 @@
 //! | [`Backend`], [`DynBackend`], [`Dummy`] | what backends implement, erased once, and the one that keeps nothing |
 //! | [`Key`], [`Entry`], [`Timeout`] | identity, value with expiry, how long |
 //! | [`Tag`], [`Stamp`], [`Fill`] | invalidation that can't lose against a fill in flight |
+//! | [`Breaker`], [`Event`] | what keeps a store that fails from holding anybody up, and tells of it |
 //! | [`flight`] | coalescing in one process |
 //! | [`Clock`], [`ManualClock`] | the time |
 //! | [`wire`] | an entry as bytes, for stores outside the process |
 
 mod backend;
+mod breaker;
 mod cache;
 mod caches;
 mod clock;
@@ -23,6 +25,7 @@ mod dummy;
 mod entry;
 mod erased;
 mod error;
+mod events;
 pub mod flight;
 mod key;
 mod protocol;
@@ -34,6 +37,7 @@ mod url;
 pub mod wire;
 
 pub use backend::{Backend, Capabilities, Fetched, Scanned, When};
+pub use breaker::Breaker;
 pub use cache::{
     Add, At, Cache, CacheBuilder, ExpireAt, Get, GetMany, GetOrSet, GetTtl, Has, Incr, IterKeys, Keys, Lock,
     LockRequest, MoveVersion, Remove, RemoveMany, RemovePattern, Set, SetMany, Touch, TryGetOrSet, Ttl,
@@ -45,6 +49,7 @@ pub use dummy::Dummy;
 pub use entry::{Entry, SharedValue, Value};
 pub use erased::DynBackend;
 pub use error::{Error, ErrorKind, FillError};
+pub use events::{Event, Operation};
 pub use key::{Key, KeyBuilder, Space};
 pub use protocol::renew_space;
 pub use remembered::Remembered;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::backend::Backend;
+use crate::breaker::Breaker;
 use crate::cache::{Cache, CacheBuilder};
 use crate::dummy::Dummy;
 use crate::erased::DynBackend;
@@ -40,7 +41,8 @@ impl Schemes {
         Self::default().register("dummy", |_| Ok(Dummy))
     }
 
-    /// Adds a scheme. The constructor takes its own options from the URL; `timeout`, `prefix` (or `key_prefix`), `version` and `deadline` are taken for all.
+    /// Adds a scheme. The constructor takes its own options from the URL; `timeout`, `prefix` (or `key_prefix`),
+    /// `version`, `deadline`, `breaker`, `cooldown` and `ignore_errors` are taken for all.
     /// It checks everything that needs no I/O, connects to nothing and starts no task.
     #[must_use]
     pub fn register<B: Backend>(
@@ -120,6 +122,7 @@ impl Schemes {
         if let Some(deadline) = url.take_duration("deadline")? {
             builder = builder.deadline(deadline);
         }
+        builder = resilience(url, builder)?;
         url.all_taken()?;
         Ok(builder)
     }
@@ -133,6 +136,36 @@ impl Schemes {
         let known: Vec<&str> = self.constructors.keys().chain(self.features.keys()).copied().collect();
         Error::config(format!("no cache opens {scheme:?} URLs; {}", suggest(scheme, &known)))
     }
+}
+
+/// `breaker`, `cooldown` and `ignore_errors`.
+fn resilience(url: &mut CacheUrl, mut builder: CacheBuilder) -> Result<CacheBuilder, Error> {
+    let (outages, cooldown) = (url.take("breaker"), url.take_duration("cooldown")?);
+    if outages.as_deref() == Some("off") {
+        if cooldown.is_some() {
+            return Err(Error::config(format!(
+                "cooldown= in a {}: cache URL says for how long the breaker opens, and breaker=off that there is none; leave one of them out",
+                url.scheme()
+            )));
+        }
+        builder = builder.no_breaker();
+    } else {
+        let mut breaker = Breaker::default();
+        if let Some(text) = outages {
+            breaker.outages = text.parse().map_err(|_| {
+                Error::config(format!(
+                    "breaker={text} in a {}: cache URL: it must be off, or how many outages in a row open it",
+                    url.scheme()
+                ))
+            })?;
+        }
+        breaker.cooldown = cooldown.unwrap_or(breaker.cooldown);
+        builder = builder.breaker(breaker);
+    }
+    if let Some(ignore) = url.take_bool("ignore_errors")? {
+        builder = builder.ignore_errors(ignore);
+    }
+    Ok(builder)
 }
 
 impl fmt::Debug for Schemes {
@@ -155,6 +188,9 @@ mod tests {
         assert_eq!((cache.default_timeout(), cache.version()), (Timeout::from(600), 3));
         let cache = Schemes::new().open("dummy:?key_prefix=shop").unwrap();
         assert_eq!(cache.space().prefix(), "shop");
+        for url in ["dummy:?breaker=off&ignore_errors=true", "dummy:?breaker=3&cooldown=500ms"] {
+            Schemes::new().open(url).unwrap();
+        }
         let cache = Schemes::new().open("dummy:?timeout=none").unwrap();
         assert_eq!(cache.default_timeout(), Timeout::FOREVER);
     }
@@ -176,6 +212,11 @@ mod tests {
             "dummy:?timeout=abc",
             "dummy:?version=x",
             "dummy:?deadline=0",
+            "dummy:?breaker=0",
+            "dummy:?breaker=never",
+            "dummy:?cooldown=0",
+            "dummy:?breaker=off&cooldown=1s",
+            "dummy:?ignore_errors=maybe",
             "dummy:?prefix=a:b",
             "dummy:?x=1",
             "dummy:?prefix=a&key_prefix=a",

@@ -81,18 +81,18 @@ where
         let key = cache.value_key(key, version);
         let timeout = timeout.or(cache.inner.timeout);
         loop {
-            if let Some(value) = read(cache, &key).await {
-                return Ok(value);
+            match cache.read(&key).await {
+                Ok(Some(value)) => return Ok(value),
+                Ok(None) => {}
+                // Whoever waited for the store once does not try their luck with it again.
+                Err(_) => return make().await.map_err(FillError::Fill),
             }
             if timeout.is_zero() || !cache.inner.capabilities.stores {
                 return make().await.map_err(FillError::Fill);
             }
             let fill = match cache.begin(&tags).await {
                 Ok(fill) => fill,
-                Err(error) => {
-                    report(cache, &error);
-                    return make().await.map_err(FillError::Fill);
-                }
+                Err(_) => return make().await.map_err(FillError::Fill),
             };
             match cache.inner.flights.join(&key, fill.fence(), WAITERS) {
                 Joined::Full => return make().await.map_err(FillError::Fill),
@@ -113,7 +113,7 @@ where
                 }
                 Joined::Lead(leader) => {
                     // Whoever led before may have landed between our look and our lead.
-                    if let Some(value) = read(cache, &key).await {
+                    if let Ok(Some(value)) = cache.read(&key).await {
                         return Ok(value);
                     }
                     return match make().await {
@@ -138,18 +138,6 @@ where
     }
 }
 
-/// The value under `key`; a store that fails is a miss.
-async fn read<T: DeserializeOwned>(cache: &Cache, key: &Key) -> Option<T> {
-    let found = match cache.lookup_one(key).await {
-        Ok(found) => found?,
-        Err(error) => {
-            report(cache, &error);
-            return None;
-        }
-    };
-    cache.decode(key, &found).await.unwrap_or_default()
-}
-
 /// Stores what was made and publishes it. A competing writer's value wins, as in Django; it is returned.
 async fn land(
     cache: &Cache,
@@ -159,13 +147,8 @@ async fn land(
     bytes: Bytes,
     timeout: Timeout,
 ) -> Option<Bytes> {
-    let winner = match store(cache, key, leader, fill, bytes.clone(), timeout).await {
-        Ok(winner) => winner,
-        Err(error) => {
-            report(cache, &error);
-            None
-        }
-    };
+    // A store that fails was reported where it did.
+    let winner = store(cache, key, leader, fill, bytes.clone(), timeout).await.unwrap_or_default();
     leader.publish(Some(winner.clone().unwrap_or(bytes)));
     winner
 }
@@ -195,10 +178,6 @@ async fn store(
         Some(entry) => entry.value().to_bytes().map(Some),
         None => Ok(None),
     }
-}
-
-fn report(cache: &Cache, error: &Error) {
-    tracing::warn!(target: "larder::backend", cache = cache.name(), kind = error.kind().as_str(), %error, "the store failed; the value is made without it");
 }
 
 /// Adds the setters that both share.

@@ -9,6 +9,7 @@ use super::glob::Glob;
 use super::ops::{Running, operation};
 use crate::backend::Backend;
 use crate::error::Error;
+use crate::events::Operation;
 use crate::key::Key;
 
 /// How many keys are asked for at once. Django-redis asks for 10, which is many steps.
@@ -71,7 +72,7 @@ pub struct Keys<'a> {
     pattern: Glob,
 }
 
-operation!(Keys, Vec<String>, |this| async move {
+operation!(Keys, Vec<String>, Scan, |this| async move {
     let mut walk = IterKeys { version: this.version, pattern: this.pattern, ..this.cache.iter_keys("") };
     let mut found = Vec::new();
     while let Some(batch) = walk.next_batch().await? {
@@ -90,7 +91,7 @@ pub struct RemovePattern<'a> {
     pattern: Glob,
 }
 
-operation!(RemovePattern, usize, |this| async move {
+operation!(RemovePattern, usize, Remove, |this| async move {
     let mut walk = IterKeys { version: this.version, pattern: this.pattern, ..this.cache.iter_keys("") };
     let mut removed = 0;
     while let Some(batch) = walk.next_batch().await? {
@@ -139,7 +140,12 @@ impl IterKeys {
     /// May be dropped at any point; no key is lost.
     pub async fn next(&mut self) -> Result<Option<String>, Error> {
         while self.ready.is_empty() {
-            let Some(batch) = self.next_batch().await? else { return Ok(None) };
+            let batch = self.next_batch().await;
+            let Some(batch) = self.cache.forgive(Operation::Scan, batch)? else {
+                // Also where an error is ignored: then this is the end.
+                self.cursor = Cursor::End;
+                return Ok(None);
+            };
             self.ready.extend(batch.into_iter().map(|(_, name)| name));
         }
         Ok(self.ready.pop_front())
@@ -160,7 +166,7 @@ impl IterKeys {
             false => front.clone(),
         };
         let scan = inner.backend.scan(&inner.space, &narrow, after, self.batch, inner.clock.now());
-        let found = self.cache.within(scan).await?;
+        let found = self.cache.within(Operation::Scan, scan).await?;
         let mut batch = Vec::with_capacity(found.keys.len());
         for key in found.keys {
             let name = key.name();

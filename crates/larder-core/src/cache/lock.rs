@@ -12,6 +12,7 @@ use crate::backend::{Backend, When};
 use crate::clock::millis;
 use crate::entry::{Entry, Value};
 use crate::error::{Error, ErrorKind};
+use crate::events::Operation;
 use crate::key::Key;
 use crate::tag::Nonce;
 use crate::timeout::Timeout;
@@ -183,7 +184,8 @@ impl Lock {
         if !inner.capabilities.stores || self.replace(with).await? {
             return Ok(());
         }
-        let there = self.cache.within(inner.backend.get(&self.key, inner.clock.now())).await?;
+        let there =
+            self.cache.within(Operation::Get, inner.backend.get(&self.key, inner.clock.now())).await?;
         Err(match there {
             None => Error::new(
                 ErrorKind::NotFound,
@@ -204,7 +206,12 @@ impl Lock {
     async fn replace(&self, with: Option<Entry>) -> Result<bool, Error> {
         let inner = &*self.cache.inner;
         let now = inner.clock.now();
-        self.cache.within(inner.backend.compare_and_set(&self.key, &self.token, with, now)).await
+        self.cache
+            .within(
+                Operation::CompareAndSet,
+                inner.backend.compare_and_set(&self.key, &self.token, with, now),
+            )
+            .await
     }
 
     async fn entry(&self, timeout: Timeout) -> Result<Entry, Error> {
@@ -212,7 +219,7 @@ impl Lock {
         let (space, now) = (inner.space.locks(), inner.clock.now());
         let fill = match inner.backend.begin_now(&space, &[]) {
             Some(fill) => fill,
-            None => self.cache.within(inner.backend.begin(&space, &[], now)).await?,
+            None => self.cache.within(Operation::Begin, inner.backend.begin(&space, &[], now)).await?,
         };
         let expires = timeout.or(inner.timeout).expires(inner.clock.now());
         Ok(Entry::new(Value::Bytes(self.token.clone()), expires, fill.stamp([])))

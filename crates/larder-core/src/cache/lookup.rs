@@ -4,6 +4,7 @@ use super::Cache;
 use crate::backend::Backend;
 use crate::entry::Entry;
 use crate::error::Error;
+use crate::events::Operation;
 use crate::key::Key;
 
 impl Cache {
@@ -13,7 +14,7 @@ impl Cache {
     /// # Errors
     /// What the backend gives, and [`Deadline`](crate::ErrorKind::Deadline): one deadline bounds the whole of it.
     pub async fn lookup(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, Error> {
-        self.within(self.valid(keys)).await
+        self.within(Operation::Get, self.valid(keys)).await
     }
 
     /// As [`lookup`](Self::lookup), and then those under the keys that only what was found can name. If `more` names none, it is one
@@ -31,7 +32,7 @@ impl Cache {
             let more = self.valid(&more(&found)).await?;
             Ok((found, more))
         };
-        self.within(both).await
+        self.within(Operation::Get, both).await
     }
 
     /// The valid entry under `key`, if the backend can tell without waiting; `None` means *ask
@@ -61,7 +62,7 @@ impl Cache {
         for (key, entry) in &entries {
             self.note(key, entry);
         }
-        self.within(inner.backend.set_many(entries, inner.clock.now())).await
+        self.within(Operation::Set, inner.backend.set_many(entries, inner.clock.now())).await
     }
 
     /// Remembers what is about to stand under a key, if it is this cache that checks it.

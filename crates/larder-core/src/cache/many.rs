@@ -13,6 +13,7 @@ use super::ops::{Running, operation};
 use crate::backend::Backend;
 use crate::entry::{Entry, Value};
 use crate::error::Error;
+use crate::events::Operation;
 use crate::key::Key;
 use crate::tag::Tag;
 use crate::timeout::Timeout;
@@ -71,7 +72,7 @@ impl Cache {
         for key in keys {
             self.inner.flights.forget(key);
         }
-        self.within(self.inner.backend.remove_many(keys, self.inner.clock.now())).await
+        self.within(Operation::Remove, self.inner.backend.remove_many(keys, self.inner.clock.now())).await
     }
 
     async fn store_many(
@@ -110,7 +111,7 @@ pub struct GetMany<'a, T> {
     value: PhantomData<fn() -> T>,
 }
 
-operation!(GetMany<T: DeserializeOwned, Send>, HashMap<String, T>, |this| async move {
+operation!(GetMany<T: DeserializeOwned, Send>, HashMap<String, T>, Get, |this| async move {
     let (cache, names) = (this.cache, this.names);
     if names.is_empty() {
         return Ok(HashMap::new());
@@ -136,14 +137,17 @@ pub struct SetMany<'a> {
     values: Result<Vec<(String, Bytes)>, Error>,
 }
 
-operation!(SetMany, Vec<String>, |this| async move {
+operation!(SetMany, Vec<String>, Set, |this| async move {
     let (cache, values) = (this.cache, this.values?);
     if values.is_empty() {
         return Ok(Vec::new());
     }
     let (mut names, values): (Vec<String>, Vec<Bytes>) = values.into_iter().unzip();
     let keys = names.iter().map(|name| cache.value_key(name, this.version)).collect();
-    let refused = cache.store_many(keys, values, this.timeout, &this.tags).await?;
+    let refused = match cache.store_many(keys, values, this.timeout, &this.tags).await {
+        Ok(refused) => refused,
+        Err(error) => return cache.forgive_or(Operation::Set, Err(error), || Ok(names)),
+    };
     let name = |(place, error): (usize, Error)| {
         tracing::warn!(target: "larder::backend", cache = cache.name(), kind = error.kind().as_str(), %error, "one value of several was not stored");
         names.get_mut(place).map(std::mem::take)
@@ -173,7 +177,7 @@ pub struct RemoveMany<'a> {
     names: Vec<String>,
 }
 
-operation!(RemoveMany, usize, |this| async move {
+operation!(RemoveMany, usize, Remove, |this| async move {
     let keys: Vec<Key> = this.names.iter().map(|name| this.cache.value_key(name, this.version)).collect();
     this.cache.evict_many(&keys).await
 });

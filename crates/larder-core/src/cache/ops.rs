@@ -12,6 +12,7 @@ use super::Cache;
 use crate::backend::{Backend, When};
 use crate::entry::{Entry, Value};
 use crate::error::{Error, ErrorKind};
+use crate::events::Operation;
 use crate::key::Key;
 use crate::tag::Tag;
 use crate::timeout::Timeout;
@@ -87,6 +88,14 @@ impl Cache {
         Incr { cache: self, key, version: None, delta: delta.checked_neg() }
     }
 
+    /// The value under `key`.
+    pub(super) async fn read<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, Error> {
+        match self.lookup_one(key).await? {
+            Some(entry) => self.decode(key, &entry).await,
+            None => Ok(None),
+        }
+    }
+
     /// Decodes a found entry; what can't be decoded is removed and counts as a miss.
     pub(super) async fn decode<T: DeserializeOwned>(
         &self,
@@ -97,7 +106,7 @@ impl Cache {
         match decoded {
             Ok(value) => Ok(Some(value)),
             Err(error) => {
-                tracing::warn!(target: "larder::backend", cache = self.name(), %error, "a stored value could not be read; it is removed");
+                self.note_garbage(&error);
                 self.evict(key).await?;
                 Ok(None)
             }
@@ -145,9 +154,13 @@ impl Cache {
     }
 }
 
-/// What all operations share: the version, and running when awaited.
+/// What all operations share: the version, running when awaited, and what they give if the store's errors are ignored: what
+/// `or` says, else the output's default.
 macro_rules! operation {
-    ($name:ident $(<$t:ident: $($bound:path),+>)?, $output:ty, |$this:ident| $run:expr) => {
+    ($name:ident $(<$t:ident: $($bound:path),+>)?, $output:ty, $operation:ident, |$this:ident| $run:expr) => {
+        operation!($name $(<$t: $($bound),+>)?, $output, $operation, |$this| $run, or || Ok(Default::default()));
+    };
+    ($name:ident $(<$t:ident: $($bound:path),+>)?, $output:ty, $operation:ident, |$this:ident| $run:expr, or $nothing:expr) => {
         impl$(<$t>)? $name<'_ $(, $t)?> {
             /// Another version than the cache's own.
             pub fn version(mut self, version: u64) -> Self {
@@ -162,7 +175,10 @@ macro_rules! operation {
 
             fn into_future(self) -> Self::IntoFuture {
                 let $this = self;
-                Box::pin($run)
+                Box::pin(async move {
+                    let (cache, done) = ($this.cache, $run.await);
+                    cache.forgive_or(crate::events::Operation::$operation, done, $nothing)
+                })
             }
         }
 
@@ -184,12 +200,9 @@ pub struct Get<'a, T> {
     value: PhantomData<fn() -> T>,
 }
 
-operation!(Get<T: DeserializeOwned, Send>, Option<T>, |this| async move {
+operation!(Get<T: DeserializeOwned, Send>, Option<T>, Get, |this| async move {
     let key = this.cache.value_key(this.key, this.version);
-    match this.cache.lookup_one(&key).await? {
-        Some(entry) => this.cache.decode(&key, &entry).await,
-        None => Ok(None),
-    }
+    this.cache.read(&key).await
 });
 
 /// See [`Cache::set`].
@@ -203,7 +216,7 @@ pub struct Set<'a> {
     value: Result<Value, Error>,
 }
 
-operation!(Set, (), |this| async move {
+operation!(Set, (), Set, |this| async move {
     let value = this.value?;
     let key = this.cache.value_key(this.key, this.version);
     // Whoever is making the same value now began before this one was known.
@@ -256,7 +269,8 @@ impl<'a> IntoFuture for Add<'a> {
         Box::pin(async move {
             let value = this.value?;
             let key = this.cache.value_key(this.key, this.version);
-            this.cache.store(&key, value, this.timeout, &this.tags, When::Absent).await
+            let stored = this.cache.store(&key, value, this.timeout, &this.tags, When::Absent).await;
+            this.cache.forgive(Operation::Set, stored)
         })
     }
 }
@@ -269,7 +283,7 @@ pub struct Remove<'a> {
     version: Option<u64>,
 }
 
-operation!(Remove, bool, |this| async move {
+operation!(Remove, bool, Remove, |this| async move {
     let key = this.cache.value_key(this.key, this.version);
     this.cache.inner.flights.forget(&key);
     this.cache.evict(&key).await
@@ -283,7 +297,7 @@ pub struct Has<'a> {
     version: Option<u64>,
 }
 
-operation!(Has, bool, |this| async move {
+operation!(Has, bool, Get, |this| async move {
     let key = this.cache.value_key(this.key, this.version);
     Ok(this.cache.lookup_one(&key).await?.is_some())
 });
@@ -297,19 +311,31 @@ pub struct Incr<'a> {
     delta: Option<i64>,
 }
 
-operation!(Incr, i64, |this| async move {
-    let cache = this.cache;
-    let delta = this
-        .delta
-        .ok_or_else(|| Error::new(ErrorKind::Value, "this many can't be subtracted from an i64"))?;
-    let key = cache.value_key(this.key, this.version);
-    // Only a valid value is counted on: an invalidated one is absent.
-    let found = cache.capabilities().verifies || cache.lookup_one(&key).await?.is_some();
-    let sum = match found {
-        true => cache.within(cache.inner.backend.incr(&key, delta, cache.inner.clock.now())).await?,
-        false => None,
-    };
-    sum.ok_or_else(|| {
-        Error::new(ErrorKind::NotFound, "there is no value under this key to count on; set it first")
-    })
-});
+operation!(
+    Incr,
+    i64,
+    Incr,
+    |this| async move {
+        let cache = this.cache;
+        let delta = this
+            .delta
+            .ok_or_else(|| Error::new(ErrorKind::Value, "this many can't be subtracted from an i64"))?;
+        let key = cache.value_key(this.key, this.version);
+        // Only a valid value is counted on: an invalidated one is absent.
+        let found = cache.capabilities().verifies || cache.lookup_one(&key).await?.is_some();
+        let sum = match found {
+            true => {
+                cache
+                    .within(Operation::Incr, cache.inner.backend.incr(&key, delta, cache.inner.clock.now()))
+                    .await?
+            }
+            false => None,
+        };
+        sum.ok_or_else(nothing_to_count_on)
+    },
+    or || Err(nothing_to_count_on())
+);
+
+fn nothing_to_count_on() -> Error {
+    Error::new(ErrorKind::NotFound, "there is no value under this key to count on; set it first")
+}

@@ -12,6 +12,8 @@ use super::{Cache, Set};
 use crate::codec::Codec;
 use crate::entry::{SharedValue, Value};
 use crate::error::Error;
+use crate::events::Operation;
+use crate::key::Key;
 
 impl Cache {
     /// Stores a value that memory keeps as it is, without serialising it; other backends encode it. Its weight in memory is
@@ -39,13 +41,20 @@ impl Cache {
         T: DeserializeOwned + Send + Sync + 'static,
     {
         let key = self.value_key(key, None);
-        let Some(entry) = self.lookup_one(&key).await? else { return Ok(None) };
+        self.forgive(Operation::Get, self.read_shared(&key).await)
+    }
+
+    async fn read_shared<T>(&self, key: &Key) -> Result<Option<Arc<T>>, Error>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        let Some(entry) = self.lookup_one(key).await? else { return Ok(None) };
         if let Value::Shared(value) = entry.value()
             && let Ok(kept) = Arc::clone(value).into_any().downcast::<Kept<T>>()
         {
             return Ok(Some(Arc::clone(&kept.value)));
         }
-        Ok(self.decode(&key, &entry).await?.map(Arc::new))
+        Ok(self.decode(key, &entry).await?.map(Arc::new))
     }
 }
 

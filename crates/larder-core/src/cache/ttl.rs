@@ -9,13 +9,15 @@ use crate::backend::Backend;
 use crate::clock::{UnixMillis, millis};
 use crate::entry::Entry;
 use crate::error::Error;
+use crate::events::Operation;
 use crate::key::Key;
 use crate::timeout::Timeout;
 
 /// How long a value has left; see [`Cache::ttl`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Ttl {
     /// There is no value: never stored, expired or invalidated.
+    #[default]
     Missing,
     /// It never expires.
     Forever,
@@ -103,7 +105,10 @@ impl Cache {
     pub(super) async fn expiry(&self, key: &Key, entry: &Entry) -> Result<Option<UnixMillis>, Error> {
         match entry.expires() {
             Some(at) => Ok(Some(at)),
-            None => self.within(self.inner.backend.expiry(key, entry, self.inner.clock.now())).await,
+            None => {
+                self.within(Operation::Get, self.inner.backend.expiry(key, entry, self.inner.clock.now()))
+                    .await
+            }
         }
     }
 
@@ -118,7 +123,7 @@ impl Cache {
         if expires.is_some_and(|at| at <= now) {
             return self.evict(key).await;
         }
-        self.within(inner.backend.touch(key, expires, now)).await
+        self.within(Operation::Touch, inner.backend.touch(key, expires, now)).await
     }
 }
 
@@ -130,7 +135,7 @@ pub struct GetTtl<'a> {
     version: Option<u64>,
 }
 
-operation!(GetTtl, Ttl, |this| async move {
+operation!(GetTtl, Ttl, Get, |this| async move {
     let key = this.cache.value_key(this.key, this.version);
     let Some(entry) = this.cache.lookup_one(&key).await? else { return Ok(Ttl::Missing) };
     let Some(at) = this.cache.expiry(&key, &entry).await? else { return Ok(Ttl::Forever) };
@@ -150,7 +155,7 @@ pub struct Touch<'a> {
     timeout: Timeout,
 }
 
-operation!(Touch, bool, |this| async move {
+operation!(Touch, bool, Touch, |this| async move {
     let key = this.cache.value_key(this.key, this.version);
     let timeout = this.timeout.or(this.cache.inner.timeout);
     this.cache.reschedule(&key, timeout.expires(this.cache.inner.clock.now())).await
@@ -173,7 +178,7 @@ pub struct ExpireAt<'a> {
     at: At,
 }
 
-operation!(ExpireAt, bool, |this| async move {
+operation!(ExpireAt, bool, Touch, |this| async move {
     let key = this.cache.value_key(this.key, this.version);
     this.cache.reschedule(&key, Some(this.at.0)).await
 });

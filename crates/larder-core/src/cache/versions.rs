@@ -48,31 +48,38 @@ impl MoveVersion<'_> {
     }
 }
 
-operation!(MoveVersion, u64, |this| async move {
-    let cache = this.cache;
-    let from = this.version.unwrap_or(cache.inner.version);
-    let to = if this.down { from.checked_sub(this.delta) } else { from.checked_add(this.delta) };
-    let to = to.ok_or_else(|| {
-        let (delta, way) = (this.delta, if this.down { "down" } else { "up" });
-        let text =
-            format!("there is no version {delta} {way} from {from}: they are whole numbers, 0 or more");
-        Error::new(ErrorKind::Value, text)
-    })?;
-    let (old, new) = (cache.value_key(this.key, Some(from)), cache.value_key(this.key, Some(to)));
-    let Some(entry) = cache.lookup_one(&old).await? else {
-        return Err(Error::new(
-            ErrorKind::NotFound,
-            "there is no value under this key to move; set it first",
-        ));
-    };
-    // The same place, also if a key function makes nothing of the version.
-    if old == new {
-        return Ok(to);
-    }
-    let entry = entry.with_expiry(cache.expiry(&old, &entry).await?);
-    cache.inner.flights.forget(&new);
-    cache.put(&new, entry, When::Always).await?;
-    cache.inner.flights.forget(&old);
-    cache.evict(&old).await?;
-    Ok(to)
-});
+operation!(
+    MoveVersion,
+    u64,
+    Set,
+    |this| async move {
+        let cache = this.cache;
+        let from = this.version.unwrap_or(cache.inner.version);
+        let to = if this.down { from.checked_sub(this.delta) } else { from.checked_add(this.delta) };
+        let to = to.ok_or_else(|| {
+            let (delta, way) = (this.delta, if this.down { "down" } else { "up" });
+            let text =
+                format!("there is no version {delta} {way} from {from}: they are whole numbers, 0 or more");
+            Error::new(ErrorKind::Value, text)
+        })?;
+        let (old, new) = (cache.value_key(this.key, Some(from)), cache.value_key(this.key, Some(to)));
+        let Some(entry) = cache.lookup_one(&old).await? else {
+            return Err(nothing_to_move());
+        };
+        // The same place, also if a key function makes nothing of the version.
+        if old == new {
+            return Ok(to);
+        }
+        let entry = entry.with_expiry(cache.expiry(&old, &entry).await?);
+        cache.inner.flights.forget(&new);
+        cache.put(&new, entry, When::Always).await?;
+        cache.inner.flights.forget(&old);
+        cache.evict(&old).await?;
+        Ok(to)
+    },
+    or || Err(nothing_to_move())
+);
+
+fn nothing_to_move() -> Error {
+    Error::new(ErrorKind::NotFound, "there is no value under this key to move; set it first")
+}

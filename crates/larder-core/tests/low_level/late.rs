@@ -27,6 +27,7 @@ async fn ll_23_a_lost_race_for_a_key_that_is_gone_again_gives_what_was_made() {
             Ok(false)
         }
     }
-    let cache = Cache::new(AlwaysLate);
+    let patient = std::time::Duration::from_secs(60);
+    let cache = Cache::builder(AlwaysLate).deadline(patient).build().unwrap();
     assert_eq!(cache.get_or_set("key", || async { "default".to_owned() }).await.unwrap(), "default");
 }

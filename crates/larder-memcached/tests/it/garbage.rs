@@ -13,7 +13,7 @@ use crate::servers::Server;
 
 fn over(address: String) -> Cache {
     let backend = Memcached::builder([address]).max_silence(Duration::from_millis(500)).build().unwrap();
-    Cache::builder(backend).deadline(PATIENT).build().unwrap()
+    Cache::builder(backend).deadline(PATIENT).no_breaker().build().unwrap()
 }
 
 /// Until the cache answers as it should; the pause after a failure is two seconds at most.

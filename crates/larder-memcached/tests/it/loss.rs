@@ -15,7 +15,7 @@ const SILENCE: Duration = Duration::from_millis(300);
 
 fn over(addresses: Vec<String>, deadline: Duration) -> Cache {
     let backend = Memcached::builder(addresses).max_silence(SILENCE).connect_timeout(SILENCE);
-    Cache::builder(backend.build().unwrap()).deadline(deadline).build().unwrap()
+    Cache::builder(backend.build().unwrap()).deadline(deadline).no_breaker().build().unwrap()
 }
 
 /// Until `done`; the pause after a failure is two seconds at most.
@@ -124,7 +124,7 @@ async fn a_server_that_is_stopped_costs_the_deadline_and_serves_on_when_continue
 async fn looking_whether_a_silent_server_is_back_holds_nobody_up() {
     let server = Server::start();
     let backend = Memcached::builder([server.address()]).max_silence(SILENCE).connect_timeout(PATIENT);
-    let cache = Cache::builder(backend.build().unwrap()).deadline(PATIENT).build().unwrap();
+    let cache = Cache::builder(backend.build().unwrap()).deadline(PATIENT).no_breaker().build().unwrap();
     cache.set("key", 1).await.unwrap();
     server.signal("STOP");
     let began = Instant::now();

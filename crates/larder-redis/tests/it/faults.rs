@@ -1,4 +1,5 @@
 //! Servers that are not there, die, go silent, hang up, or refuse. Nobody waits for longer than the deadline, and all mends itself.
+//! There is no breaker before them: this is what the backend does by itself.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -19,14 +20,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 fn open(port: u16) -> Cache {
     let redis = Redis::builder("127.0.0.1").port(port);
     let redis = redis.connect_timeout(PATIENCE).max_silence(PATIENCE).build().unwrap();
-    Cache::builder(redis).deadline(PATIENCE).build().unwrap()
+    Cache::builder(redis).deadline(PATIENCE).no_breaker().build().unwrap()
 }
 
 /// For what has to be given up.
 fn open_in_haste(port: u16) -> Cache {
     let redis = Redis::builder("127.0.0.1").port(port);
     let redis = redis.connect_timeout(2 * DEADLINE).max_silence(2 * DEADLINE).build().unwrap();
-    Cache::builder(redis).deadline(DEADLINE).build().unwrap()
+    Cache::builder(redis).deadline(DEADLINE).no_breaker().build().unwrap()
 }
 
 /// Tries until it succeeds, as an application's requests do.
@@ -174,7 +175,7 @@ async fn a_server_that_goes_silent_is_given_up_and_found_again() {
 async fn a_connection_that_takes_longer_than_the_deadline_is_made_all_the_same() {
     let server = Server::start();
     let redis = Redis::builder("127.0.0.1").port(server.port()).connect_timeout(PATIENCE).build().unwrap();
-    let cache = Cache::builder(redis).deadline(Duration::from_millis(20)).build().unwrap();
+    let cache = Cache::builder(redis).deadline(Duration::from_millis(20)).no_breaker().build().unwrap();
     server.signal("STOP");
     for _ in 0..3 {
         assert_eq!(refused(&cache).await.kind(), ErrorKind::Deadline);

@@ -61,6 +61,11 @@ fn patient(server: &Server) -> RedisBuilder {
     Redis::unix_socket(server.socket()).connect_timeout(PATIENT).max_silence(PATIENT)
 }
 
+/// A cache with a store of its own there, as another process has.
+fn beside(server: &Server) -> Cache {
+    Cache::builder(patient(server).build().unwrap()).deadline(PATIENT).build().unwrap()
+}
+
 larder_testkit::backend_suite! {
     redis => async { Stage::new().suite() }
 }

@@ -1,9 +1,6 @@
 //! How many commands an operation takes, as the server counts them.
 
-use larder_core::Cache;
-use larder_redis::Redis;
-
-use crate::Stage;
+use crate::{Stage, beside};
 
 fn counted(stage: &Stage) -> Vec<String> {
     let commands = stage.server.commands();
@@ -14,7 +11,7 @@ fn counted(stage: &Stage) -> Vec<String> {
 #[tokio::test]
 async fn a_hit_is_one_command_whatever_its_tags() {
     let stage = Stage::new();
-    let open = || Cache::new(Redis::unix_socket(stage.server.socket()).build().unwrap());
+    let open = || beside(&stage.server);
     for tags in [0, 3, 16] {
         let (writer, reader) = (open(), open());
         writer.set("key", "text").tags((0..tags).map(|i| format!("tag{i}"))).await.unwrap();

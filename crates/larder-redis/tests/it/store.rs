@@ -5,8 +5,8 @@ use std::time::Duration;
 use larder_core::{Backend, Cache, Entry, ErrorKind, Key, Space, Tag, Timeout, UnixMillis, Value, When};
 use larder_redis::Redis;
 
-use crate::Stage;
 use crate::server::Server;
+use crate::{PATIENT, Stage, beside};
 
 const NOW: UnixMillis = 1_700_000_000_000;
 
@@ -209,7 +209,7 @@ async fn removing_tells_whether_something_valid_was_there() {
     cache.set("tagged", "text").tags(["t", "u"]).await.unwrap();
     // Another process, which doesn't know the tags.
     let other = Cache::builder(Redis::unix_socket(stage.server.socket()).build().unwrap());
-    let other = other.clock(stage.hand.clock()).build().unwrap();
+    let other = other.clock(stage.hand.clock()).deadline(PATIENT).build().unwrap();
     assert!(other.delete("tagged").await.unwrap());
     assert!(!other.delete("tagged").await.unwrap());
     cache.set("tagged", "x".repeat(100_000)).tags((0..40).map(|i| format!("tag{i}"))).await.unwrap();
@@ -284,7 +284,7 @@ async fn records_that_were_evicted_cost_hits_and_bring_nothing_back() {
 #[tokio::test]
 async fn after_a_restart_from_a_snapshot_entries_are_misses() {
     let mut server = Server::with(&["--appendonly", "yes", "--appendfsync", "always"]);
-    let cache = Cache::new(Redis::unix_socket(server.socket()).build().unwrap());
+    let cache = beside(&server);
     cache.set("key", "text").timeout(Timeout::FOREVER).await.unwrap();
     cache.set("n", 1).timeout(Timeout::FOREVER).await.unwrap();
     server.kill();
@@ -305,7 +305,7 @@ async fn after_a_restart_from_a_snapshot_entries_are_misses() {
 #[tokio::test]
 async fn two_processes_see_each_other() {
     let stage = Stage::new();
-    let open = || Cache::new(Redis::unix_socket(stage.server.socket()).build().unwrap());
+    let open = || beside(&stage.server);
     let (one, two) = (open(), open());
     one.set("key", "one").tags(["t"]).await.unwrap();
     assert_eq!(two.get("key").await.unwrap(), Some("one".to_owned()));

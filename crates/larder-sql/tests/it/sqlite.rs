@@ -67,13 +67,13 @@ async fn a_file_that_another_keeps_locked_costs_the_deadline() {
 async fn a_place_that_can_not_be_is_an_error_that_names_it() {
     let directory = tempdir().unwrap();
     let missing = directory.path().join("none/cache.db");
-    let cache = Cache::new(SqlCache::sqlite(&missing).build().unwrap());
+    let cache = Cache::builder(SqlCache::sqlite(&missing).build().unwrap()).deadline(PATIENT).build().unwrap();
     let error = cache.get::<u8>("key").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().contains("none/cache.db"), "{error}");
     let text = directory.path().join("README");
     std::fs::write(&text, "no database, but long enough to be looked at. ".repeat(100)).unwrap();
-    let cache = Cache::new(SqlCache::sqlite(&text).build().unwrap());
+    let cache = Cache::builder(SqlCache::sqlite(&text).build().unwrap()).deadline(PATIENT).build().unwrap();
     let error = cache.set("key", 1).await.unwrap_err();
     assert!(error.to_string().contains("is not an SQLite file"), "{error}");
     assert!(std::fs::read_to_string(&text).unwrap().starts_with("no database"));
