@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use axum::body::Body;
 use http::Response;
-use larder::file::FileCache;
-use larder::{Cache, cache_page};
+use larder::cache_page;
 
 use crate::fed::slowly;
 use crate::support::{ask, get, get_with, patient};

@@ -1,13 +1,16 @@
 //! Larder's file-system backend: one file an entry, written whole or not at all. Django: `FileBasedCache`.
 //!
 //! ```
+//! use std::time::Duration;
+//!
 //! use larder_core::Cache;
 //! use larder_file::FileCache;
 //!
 //! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let parent = tempfile::tempdir()?;
 //! # let directory = parent.path().join("cache");
-//! let cache = Cache::new(FileCache::builder(directory).max_entries(10_000).build()?);
+//! let files = FileCache::builder(directory).max_entries(10_000).build()?;
+//! let cache = Cache::builder(files).deadline(Duration::from_secs(10)).build()?;
 //! cache.set("answer", 42).timeout(60).await?;
 //! assert_eq!(cache.get("answer").await?, Some(42));
 //! # Ok(()) }

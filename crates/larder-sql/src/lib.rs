@@ -1,13 +1,16 @@
 //! Larder's SQL backend: one table. Django: `DatabaseCache`.
 //!
 //! ```
+//! use std::time::Duration;
+//!
 //! use larder_core::Cache;
 //! use larder_sql::SqlCache;
 //!
 //! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let directory = tempfile::tempdir()?;
 //! # let path = directory.path().join("cache.db");
-//! let cache = Cache::new(SqlCache::sqlite(path).build()?);
+//! let table = SqlCache::sqlite(path).build()?;
+//! let cache = Cache::builder(table).deadline(Duration::from_secs(10)).build()?;
 //! cache.set("answer", 42).timeout(60).await?;
 //! assert_eq!(cache.get("answer").await?, Some(42));
 //! # Ok(()) }

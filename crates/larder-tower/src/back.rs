@@ -6,7 +6,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use larder_core::{Tag, Timeout, UnixMillis};
+use larder_core::{Cache, Tag, Timeout, UnixMillis};
 use larder_http::{
     CACHE_STATUS, CacheControl, CacheControlPatch, CacheStatus, FieldRule, Forward, Reason, StoredFlags,
     StoredMeta, Timing, Vary, VaryFields, format_date, get_max_age, initial_age_ms, patch_response_headers,
@@ -17,7 +17,7 @@ use crate::body::{Drained, Resumed, SharedBody, drain_now};
 use crate::cookies::CookieRule;
 use crate::detach;
 use crate::engine::{Lead, PASS_ERROR_MILLIS, PASS_MILLIS, known_length, say};
-use crate::landing::{Gate, Landed, LandedBody, Landing, Store, run_soon};
+use crate::landing::{Gate, Landed, LandedBody, Landing, Store, run_beside, run_soon};
 use crate::outer::{Added, Outer};
 use crate::parts::{PageTags, PageTimeout, shorter};
 use crate::respond;
@@ -262,7 +262,7 @@ impl Lead {
         };
         let gate = |landed: &Arc<Landed>| {
             let store = Store {
-                cache: visit.cache.clone(),
+                cache: visit.cache.beside_requests(),
                 identity: identity.clone(),
                 fill: fill.clone(),
                 tags: plan.tags.clone(),
@@ -282,7 +282,7 @@ impl Lead {
             // An empty body without a word about its length may be what a server left of one whose length nobody knew.
             let length = plan.expected.filter(|length| *length > 0);
             drop(body);
-            let stored = pass_gate(&gate, Some(Ok(Bytes::new())), outer).await;
+            let stored = pass_gate(&gate, &visit.cache, Some(Ok(Bytes::new())), outer).await;
             return client.told(stored).head(length);
         }
         // Found out at once that it can't be stored: as in `release`.
@@ -298,7 +298,7 @@ impl Lead {
         match drain_now(body, settings.max_body) {
             Drained::Whole(bytes) if plan.expected.is_none_or(|expected| expected == bytes.len() as u64) => {
                 let gate = gate(&landed(LandedBody::Whole(bytes.clone())));
-                let stored = pass_gate(&gate, Some(Ok(bytes.clone())), outer).await;
+                let stored = pass_gate(&gate, &visit.cache, Some(Ok(bytes.clone())), outer).await;
                 client.told(stored).whole(bytes)
             }
             Drained::Whole(bytes) => {
@@ -333,7 +333,7 @@ impl Lead {
                 let gate = gate(&landed(LandedBody::Coming(shared)));
                 // Before anybody can read, so before the end can come.
                 let _ = slot.set(Arc::clone(&gate));
-                let stored = pass_gate(&gate, None, outer).await;
+                let stored = pass_gate(&gate, &visit.cache, None, outer).await;
                 match reader {
                     Some(reader) => client.told(stored).streamed(Body::new(reader)),
                     // It broke at once; never a clean end.
@@ -351,6 +351,7 @@ impl Lead {
 /// already.
 async fn pass_gate(
     gate: &Arc<Gate>,
+    cache: &Cache,
     body: Option<Result<Bytes, Reason>>,
     outer: Option<Outer>,
 ) -> Result<(), Reason> {
@@ -359,7 +360,14 @@ async fn pass_gate(
     }
     match outer {
         None => match gate.approve() {
-            Some(task) => task.await,
+            // A store that takes longer than the request has time for goes on beside it, and what comes of it nobody can say yet.
+            Some(mut task) => match cache.while_patient(&mut task).await {
+                Some(stored) => stored,
+                None => {
+                    run_beside(task);
+                    Err(Reason::BackendError)
+                }
+            },
             None => Ok(()),
         },
         Some(outer) => {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Response, header};
+use http::{Extensions, HeaderMap, Response, header};
 use larder_core::flight::{Joined, Leader, Outcome};
 use larder_core::{Cache, Fill, Key, Tag, UnixMillis};
 use larder_http::{CacheStatus, Forward, Reason, VaryFields};
@@ -17,7 +17,7 @@ use crate::admit::{Facts, admit};
 use crate::identity::{Identity, url_tag};
 use crate::landing::{Landed, Landing, Traffic};
 use crate::lookup::{Found, look, look_now};
-use crate::outer::{Enclosed, Outer};
+use crate::outer::{Enclosed, Outer, Waits};
 use crate::parts::{Beside, PageTags};
 use crate::respond;
 use crate::settings::{Level, Settings};
@@ -40,6 +40,7 @@ pub struct Engine {
 /// A request that was admitted.
 pub(crate) struct Visit {
     pub(crate) engine: Engine,
+    /// A handle for this request: it costs one deadline at most.
     pub(crate) cache: Cache,
     pub(crate) identity: Identity,
     pub(crate) facts: Facts,
@@ -125,6 +126,11 @@ impl Engine {
         }
         let headers = parts.headers.clone();
         let enclosed = enclosed.cloned().unwrap_or_default();
+        let cache = parts
+            .extensions
+            .get::<Waits>()
+            .and_then(|waits| waits.of(&cache))
+            .unwrap_or_else(|| cache.for_request());
         let engine = self.clone();
         Entrance::Visit(Box::new(Visit { engine, cache, identity, facts, headers, began, enclosed }))
     }
@@ -302,7 +308,8 @@ impl Visit {
     }
 
     fn backend_failed(self, error: &larder_core::Error) -> Front {
-        tracing::warn!(target: "larder::backend", cache = self.cache.name(), kind = error.kind().as_str(), %error, "the store failed; the page is made without it");
+        // The failure itself is in the log already, and not for each request that it concerns.
+        tracing::debug!(target: "larder::decision", cache = self.cache.name(), kind = error.kind().as_str(), %error, "the page is made without the store");
         Front::Alone(self, Forward::Miss, Reason::BackendError)
     }
 
@@ -317,6 +324,15 @@ impl Visit {
     pub(crate) fn label(&self, response: &mut Response<Body>) {
         if self.facts.nested {
             PageTags(self.known_tags()).add_to(response.extensions_mut());
+        }
+    }
+
+    /// Tells layers inside which use the same store how long this request has waited for it already.
+    pub(crate) fn pass_on_waits(&self, extensions: &mut Extensions) {
+        if self.cache.patience().is_some() {
+            let mut waits = extensions.get::<Waits>().cloned().unwrap_or_default();
+            waits.note(&self.cache);
+            extensions.insert(waits);
         }
     }
 

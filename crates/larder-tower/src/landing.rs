@@ -165,7 +165,8 @@ impl Store {
                 Err(Reason::Invalidated)
             }
             Err(error) => {
-                tracing::warn!(target: "larder::backend", cache = cache.name(), kind = error.kind().as_str(), %error, "a page could not be stored");
+                // The failure itself is in the log already.
+                tracing::debug!(target: "larder::decision", cache = cache.name(), kind = error.kind().as_str(), %error, "a page was not stored");
                 match error.kind() {
                     ErrorKind::TooLarge => Err(Reason::TooLarge),
                     _ => Err(Reason::BackendError),
@@ -330,7 +331,7 @@ struct Waiting {
     body: Option<Bytes>,
 }
 
-type Task = Pin<Box<dyn Future<Output = Result<(), Reason>> + Send>>;
+pub(crate) type Task = Pin<Box<dyn Future<Output = Result<(), Reason>> + Send>>;
 
 impl Gate {
     pub(crate) fn new(store: Store, traffic: Arc<Traffic>, flight: Key) -> Arc<Self> {
@@ -423,8 +424,13 @@ pub(crate) fn run_soon(task: Option<Task>) {
     let Some(mut task) = task else { return };
     let mut cx = Context::from_waker(Waker::noop());
     if task.as_mut().poll(&mut cx).is_pending() {
-        detach::spawn(LONGEST_STORE, async move {
-            let _ = task.await;
-        });
+        run_beside(task);
     }
+}
+
+/// Runs a task beside the request.
+pub(crate) fn run_beside(task: Task) {
+    detach::spawn(LONGEST_STORE, async move {
+        let _ = task.await;
+    });
 }

@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::{Extensions, HeaderMap, HeaderValue, Response};
-use larder_core::Key;
+use larder_core::{Cache, Key};
 use larder_http::{CACHE_STATUS, CacheControl, CacheControlPatch, FieldRule, Reason, became_private};
 use parking_lot::Mutex;
 
@@ -148,6 +148,24 @@ fn made_private(headers: &HeaderMap, extensions: &Extensions) -> Option<Reason> 
 pub(crate) struct Enclosed {
     /// The flights that layers outside lead for this very request. Whoever waited for one of them would wait for itself.
     pub(crate) flights: Vec<Key>,
+}
+
+/// On a request: the handles on their stores with which layers outside have waited. A store that is out costs a request one deadline,
+/// however many layers it passes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Waits(Vec<Cache>);
+
+impl Waits {
+    /// The handle on the same store that was used outside.
+    pub(crate) fn of(&self, cache: &Cache) -> Option<Cache> {
+        self.0.iter().find(|known| known.is_same(cache)).cloned()
+    }
+
+    pub(crate) fn note(&mut self, cache: &Cache) {
+        if self.of(cache).is_none() {
+            self.0.push(cache.clone());
+        }
+    }
 }
 
 /// On a response: what Larder itself added, so that a layer further out does not take it for the application's.

@@ -174,6 +174,7 @@ where
         },
         Front::Alone(visit, forward, reason) => {
             visit.prepare(&mut parts.headers, false);
+            visit.pass_on_waits(&mut parts.extensions);
             let mut response = into_body(service.oneshot(Request::from_parts(parts, body)).await?);
             visit.label(&mut response);
             say(response.headers_mut(), forward, Some(reason));
@@ -183,6 +184,7 @@ where
             lead.visit.prepare(&mut parts.headers, lead.leader.is_some());
             let outer = parts.extensions.get::<Outer>().cloned();
             parts.extensions.insert(lead.enclosing());
+            lead.visit.pass_on_waits(&mut parts.extensions);
             let limit = lead.visit.engine.settings().max_fill;
             // Only for a page that is to be stored is it worth finishing what nobody reads any more.
             let detaches = outer.is_none() && lead.leader.is_some();

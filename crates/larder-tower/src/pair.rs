@@ -228,13 +228,15 @@ impl Engine {
                         service.oneshot(Request::from_parts(parts, body)).await.map(into_body)
                     }
                 },
-                Front::Alone(_, forward, reason) => {
+                Front::Alone(visit, forward, reason) => {
+                    visit.pass_on_waits(&mut parts.extensions);
                     ticket.set(State::Alone(forward, reason));
                     service.oneshot(Request::from_parts(parts, body)).await.map(into_body)
                 }
                 Front::Lead(lead) => {
                     lead.visit.prepare(&mut parts.headers, lead.leader.is_some());
                     parts.extensions.insert(lead.enclosing());
+                    lead.visit.pass_on_waits(&mut parts.extensions);
                     let _guard = PanicGuard(lead.leader.clone());
                     ticket.set(State::Lead(lead));
                     let response = into_body(service.oneshot(Request::from_parts(parts, body)).await?);

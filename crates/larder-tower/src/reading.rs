@@ -60,7 +60,7 @@ pub(crate) async fn read(
         reading.records.push(match record {
             Ok(record) => record,
             Err(error) => {
-                tracing::warn!(target: "larder::backend", cache = cache.name(), %error, "a stored page could not be read; it is removed");
+                cache.note_garbage(&error);
                 cache.evict(primary).await?;
                 None
             }

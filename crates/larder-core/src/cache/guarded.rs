@@ -57,6 +57,22 @@ impl Cache {
         self.allowance.as_ref().map(|allowance| allowance.left())
     }
 
+    /// Waits for work on the store for as long as the [patience](Self::patience) lasts, and charges it with the time; `None` if it was not
+    /// done by then.
+    ///
+    /// # Cancel safety
+    /// As the work's.
+    pub async fn while_patient<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let Some(allowance) = &self.allowance else { return Some(work.await) };
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Some(work.await);
+        }
+        let began = Instant::now();
+        let done = tokio::time::timeout(allowance.left(), work).await.ok();
+        allowance.spend(began.elapsed());
+        done
+    }
+
     /// Notes that something stored could not be read and is being removed, for events and the log.
     pub fn note_garbage(&self, error: &Error) {
         self.inner.reporter.garbage(self.name(), error, self.inner.clock.now());
@@ -126,9 +142,7 @@ impl Cache {
         let inner = &*self.inner;
         // A backend in this process needs no timer, and there is nothing to be cut off from.
         if !inner.capabilities.shared {
-            let done = step.await;
-            self.tell(operation, &done);
-            return done;
+            return step.await.inspect_err(|error| self.tell(operation, error));
         }
         // What may not be refused is not hurried either.
         let patience = self.patience().filter(|_| asks == Asks::Step);
@@ -168,7 +182,9 @@ impl Cache {
             let outage = done.as_ref().is_err_and(|error| error.kind().is_outage());
             allowance.spend(if outage { Duration::MAX } else { began.elapsed() });
         }
-        self.tell(operation, &done);
+        if let Err(error) = &done {
+            self.tell(operation, error);
+        }
         if let Some(pass) = pass {
             // Cut short because of what came before it, it was not given the time to show that it is out.
             let hurried = limit.zip(deadline).is_some_and(|(limit, deadline)| limit < deadline / 2);
@@ -196,10 +212,9 @@ impl Cache {
         )
     }
 
-    fn tell<T>(&self, operation: Operation, done: &Result<T, Error>) {
-        if let Err(error) = done {
-            self.inner.reporter.failed(self.name(), operation, error, self.inner.clock.now());
-        }
+    /// Tells of a step that failed.
+    pub(super) fn tell(&self, operation: Operation, error: &Error) {
+        self.inner.reporter.failed(self.name(), operation, error, self.inner.clock.now());
     }
 
     fn changed(&self, change: Option<Change>) {

@@ -62,7 +62,11 @@ impl Cache {
         for (key, entry) in &entries {
             self.note(key, entry);
         }
-        self.within(Operation::Set, inner.backend.set_many(entries, inner.clock.now())).await
+        let refused = self.within(Operation::Set, inner.backend.set_many(entries, inner.clock.now())).await?;
+        for (_, error) in &refused {
+            self.tell(Operation::Set, error);
+        }
+        Ok(refused)
     }
 
     /// Remembers what is about to stand under a key, if it is this cache that checks it.

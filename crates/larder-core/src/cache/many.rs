@@ -148,10 +148,7 @@ operation!(SetMany, Vec<String>, Set, |this| async move {
         Ok(refused) => refused,
         Err(error) => return cache.forgive_or(Operation::Set, Err(error), || Ok(names)),
     };
-    let name = |(place, error): (usize, Error)| {
-        tracing::warn!(target: "larder::backend", cache = cache.name(), kind = error.kind().as_str(), %error, "one value of several was not stored");
-        names.get_mut(place).map(std::mem::take)
-    };
+    let name = |(place, _): (usize, Error)| names.get_mut(place).map(std::mem::take);
     Ok(refused.into_iter().filter_map(name).collect())
 });
 

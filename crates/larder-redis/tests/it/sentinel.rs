@@ -17,7 +17,9 @@ fn watching(primary: u16) -> Server {
 
 fn open(authority: &str, master: &str) -> Cache {
     let open = |scheme| Schemes::new().register(scheme, larder_redis::open);
-    let url = format!("redis+sentinel://{authority}/{master}/0?connect_timeout=2s&max_silence=300ms&deadline=2s&breaker=off");
+    let url = format!(
+        "redis+sentinel://{authority}/{master}/0?connect_timeout=2s&max_silence=300ms&deadline=2s&breaker=off"
+    );
     open("redis+sentinel").open(&url).unwrap()
 }
 

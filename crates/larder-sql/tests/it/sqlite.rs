@@ -67,7 +67,8 @@ async fn a_file_that_another_keeps_locked_costs_the_deadline() {
 async fn a_place_that_can_not_be_is_an_error_that_names_it() {
     let directory = tempdir().unwrap();
     let missing = directory.path().join("none/cache.db");
-    let cache = Cache::builder(SqlCache::sqlite(&missing).build().unwrap()).deadline(PATIENT).build().unwrap();
+    let cache =
+        Cache::builder(SqlCache::sqlite(&missing).build().unwrap()).deadline(PATIENT).build().unwrap();
     let error = cache.get::<u8>("key").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().contains("none/cache.db"), "{error}");

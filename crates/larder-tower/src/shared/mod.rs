@@ -423,5 +423,6 @@ where
 }
 
 fn report(visit: &Visit, error: &larder_core::Error) {
-    tracing::warn!(target: "larder::backend", cache = visit.cache.name(), kind = error.kind().as_str(), %error, "the store failed; the page is made without it");
+    // The failure itself is in the log already.
+    tracing::debug!(target: "larder::decision", cache = visit.cache.name(), kind = error.kind().as_str(), %error, "the page is made without the store");
 }
