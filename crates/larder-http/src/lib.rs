@@ -63,6 +63,7 @@
 //! | [`request_control`] | what does the request ask for? | RFC 9111 §5.2.1, §5.4 |
 //! | [`patch`] | how do I say it on a response? | `django.utils.cache` |
 //! | [`vary`], [`field`](mod@field) | which requests may it answer? | RFC 9111 §4.1 |
+//! | [`no_vary_search`] | which parts of the query count? | No-Vary-Search |
 //! | [`storable`] | may it be stored? | RFC 9111 §3, Django's `UpdateCacheMiddleware` |
 //! | [`age`], [`lifetime`], [`freshness`] | is it still good? | RFC 9111 §4.2, RFC 5861 |
 //! | [`etag`], [`validator`] | does the client have it already? | RFC 9110 §8.8, §13 |
@@ -89,6 +90,7 @@ pub mod field;
 pub mod freshness;
 pub mod hop;
 pub mod lifetime;
+pub mod no_vary_search;
 pub mod patch;
 pub mod range;
 pub mod reason;
@@ -112,6 +114,7 @@ pub use field::{canonical_field, canonical_field_unordered, joined_cookies};
 pub use freshness::{Freshness, Timing};
 pub use hop::strip_hop_by_hop;
 pub use lifetime::{explicit_lifetime, heuristic_lifetime, is_heuristically_cacheable};
+pub use no_vary_search::NoVarySearch;
 pub use patch::{
     CacheControlPatch, add_never_cache_headers, get_max_age, has_vary, patch_response_headers, patch_vary,
 };

@@ -220,10 +220,12 @@ impl Lead {
         let Self { visit, forward, fill, traffic, flight, leader, .. } = *self;
         let (facts, settings) = (visit.facts, visit.engine.settings().clone());
         let is_part = plan.gateway.as_ref().is_some_and(|gateway| gateway.is_part);
+        let own =
+            plan.gateway.as_ref().and_then(|gateway| gateway.identity.as_ref()).unwrap_or(&visit.identity);
         let identity = match (facts.head, is_part) {
-            (true, _) => visit.identity.head_twin(),
-            (false, true) => visit.identity.part_twin(),
-            (false, false) => visit.identity.clone(),
+            (true, _) => own.head_twin(),
+            (false, true) => own.part_twin(),
+            (false, false) => own.clone(),
         };
         let variant = identity.variant(&plan.fields, &visit.headers, plan.widened);
         let meta = StoredMeta {

@@ -20,6 +20,7 @@ use larder_http::{VaryFields, canonical_field, canonical_field_unordered, joined
 
 use crate::admit::{Facts, ROUTING_FIELDS};
 use crate::settings::{Level, Settings};
+use crate::shared::SearchRules;
 
 /// A digest of everything by which a request names its user.
 pub(crate) type Digest = [u8; 32];
@@ -58,6 +59,12 @@ impl Identity {
             };
         }
         Self { primary, url_len, cookies, digest, unordered: settings.policy.is_shared(), inner: None }
+    }
+
+    /// The host and path of a request's URL, as its key has them.
+    pub(crate) fn place(parts: &Parts) -> (&[u8], &str) {
+        let host = authority(parts).or_else(|| parts.headers.get(header::HOST).map(HeaderValue::as_bytes));
+        (host.unwrap_or(b""), original(parts).unwrap_or(&parts.uri).path())
     }
 
     /// Removes the cookies that do not count from the request that the handler will see.
@@ -257,7 +264,19 @@ fn url(settings: &Settings, cache: &Cache, own_id: bool, parts: &Parts) -> KeyBu
     let original = original(parts);
     let host = authority(parts).or_else(|| parts.headers.get(header::HOST).map(HeaderValue::as_bytes));
     // What may be left out is told from what follows by a mark of its own, or one could be written like the other.
-    b.part(host.unwrap_or(b"")).mark(b'/').part(path_and_query(original.unwrap_or(&parts.uri)));
+    b.part(host.unwrap_or(b""));
+    let uri = original.unwrap_or(&parts.uri);
+    let rule = match settings.policy.is_shared() {
+        true => cache.attached::<SearchRules>().of(host.unwrap_or(b""), uri.path()),
+        false => None,
+    };
+    match rule {
+        None => b.mark(b'/').part(path_and_query(uri)),
+        Some(rule) => {
+            let query = rule.canonical(uri.query().unwrap_or(""));
+            b.mark(b'?').part(uri.path().as_bytes()).part(query.as_bytes())
+        }
+    };
     if original.is_some_and(|original| path_and_query(original) != path_and_query(&parts.uri)) {
         b.mark(b'n').part(path_and_query(&parts.uri));
     }

@@ -15,14 +15,18 @@ use crate::interim::Interim;
 
 /// The server behind, and the connections to it.
 #[derive(Clone, Debug)]
-pub(crate) struct Upstream {
+pub struct Upstream {
     client: Client<HttpConnector, Body>,
     authority: http::uri::Authority,
     patience: Duration,
 }
 
 impl Upstream {
-    pub(crate) fn new(uri: &Uri, patience: Duration) -> Result<Self, Failure> {
+    /// The server at `http://host:port`. It may take `patience` to begin an answer.
+    ///
+    /// # Errors
+    /// If the URI is anything else.
+    pub fn new(uri: &Uri, patience: Duration) -> Result<Self, Failure> {
         let wrong = || format!("--upstream {uri}: it must be http://host:port, without a path");
         if uri.scheme_str() != Some("http") || uri.path() != "/" {
             return Err(wrong().into());

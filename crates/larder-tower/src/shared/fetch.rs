@@ -9,7 +9,7 @@ use http_body_util::{BodyExt as _, Limited};
 use larder_core::UnixMillis;
 use larder_http::range::{self, ByteRange};
 use larder_http::shared::{
-    Answered, Received, StaleOnError, answers, combine, freshen, same_representation, stale_on_error,
+    Answered, Received, Rules, StaleOnError, answers, combine, freshen, same_representation, stale_on_error,
     validation,
 };
 use larder_http::{CacheStatus, Reason, StoredMeta, StoredResponse, Timing};
@@ -56,6 +56,9 @@ where
         authority: ask.authority.clone(),
         held_part: found.parts.first().map(|held| Arc::clone(&held.page)),
         conditional: !matches!(sent, Sent::Plain) || lead.leader.is_some(),
+        // A QUERY is keyed on its content, which is not at hand any more.
+        asked: (ask.asked.method.as_str() != "QUERY").then(|| Arc::clone(&ask.asked)),
+        own_id: ask.own_id,
     });
     if lead.leader.is_some() && lead.visit.facts.conditional && matches!(sent, Sent::Plain) {
         // Who makes a page for many makes the whole page; the client's condition is evaluated on it afterwards.
@@ -220,7 +223,7 @@ async fn confirmed(
         if !same {
             continue;
         }
-        let (page, kept) = updated(lead, ask, held, news, now);
+        let (page, kept) = updated(lead, &ask.rules, held, news, now);
         if place == which {
             stored = kept.is_ok();
             answer = Some(Arc::new(page.clone()));
@@ -249,7 +252,7 @@ async fn confirmed(
 /// A stored response with the news of a 304, and until when it is kept; or why it must not be kept any more.
 fn updated(
     lead: &Lead,
-    ask: &Ask,
+    rules: &Rules,
     held: &Held,
     news: &HeaderMap,
     now: UnixMillis,
@@ -263,7 +266,7 @@ fn updated(
         headers: &headers,
         at: now,
     };
-    let storing = ask.rules.storing(&received);
+    let storing = rules.storing(&received);
     // What is stored without a lifetime stays stored: it has just been of use.
     let (timing, kept) = match storing {
         Ok(storing) => {
@@ -271,7 +274,7 @@ fn updated(
                 headers.remove(name);
             }
             let timing = storing.timing(&headers, lead.visit.began, now);
-            (timing, Ok(timing.usable_until().saturating_add(ask.rules.keep_stale_ms)))
+            (timing, Ok(timing.usable_until().saturating_add(rules.keep_stale_ms)))
         }
         Err(reason) => (Timing { request_time: now, response_time: now, ..Timing::default() }, Err(reason)),
     };
@@ -386,7 +389,7 @@ async fn head_tells(lead: &Lead, found: &Found, head: &Head) {
         return;
     }
     let now = lead.visit.cache.clock().now();
-    let Some(ask) = lead.gateway.as_ref() else { return };
+    let Some(gateway) = lead.gateway.as_ref() else { return };
     for held in &found.whole {
         let old = &held.page.headers;
         let same = |name: &header::HeaderName| match (old.get(name), head.headers.get(name)) {
@@ -396,14 +399,8 @@ async fn head_tells(lead: &Lead, found: &Found, head: &Head) {
         };
         let still = [header::ETAG, header::LAST_MODIFIED, header::CONTENT_LENGTH].iter().all(same)
             && held.page.status == StatusCode::OK;
-        let ask = Ask {
-            rules: Arc::clone(&ask.rules),
-            wishes: larder_http::RequestCacheControl::default(),
-            range: None,
-            authority: ask.authority.clone(),
-        };
         let done = if still {
-            match updated(lead, &ask, held, &head.headers, now) {
+            match updated(lead, &gateway.rules, held, &head.headers, now) {
                 (page, Ok(keep)) => store(lead, held, page, keep).await,
                 (_, Err(_)) => lead.visit.cache.evict(&held.key).await,
             }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, StatusCode};
-use larder_core::{Cache, Error, Key};
-use larder_http::{StoredResponse, VaryFields};
+use http::StatusCode;
+use larder_core::{Error, Key};
+use larder_http::{NoVarySearch, StoredResponse, VaryFields};
 
+use crate::engine::Visit;
 use crate::identity::{Identity, Variant};
 use crate::reading::read;
 use crate::record::Record;
@@ -36,12 +37,9 @@ pub(crate) struct Found {
 }
 
 /// Looks for the URL's records and the variants that match: one step if their lists are remembered, else two.
-pub(crate) async fn look(
-    cache: &Cache,
-    identity: &Identity,
-    headers: &HeaderMap,
-    limit: u32,
-) -> Result<Found, Error> {
+pub(super) async fn look(visit: &Visit, search: Option<&NoVarySearch>) -> Result<Found, Error> {
+    let Visit { cache, identity, headers, .. } = visit;
+    let limit = visit.engine.settings().max_variants;
     let twins = [identity.clone(), identity.part_twin(), identity.head_twin()];
     let slots = |identity: &Identity, sets: &[VaryFields]| -> Vec<Key> {
         sets.iter().flat_map(|set| identity.variant(set, headers, true).slots(identity, limit)).collect()
@@ -78,6 +76,11 @@ pub(crate) async fn look(
                 }
             }
         }
+    }
+    // What was stored under another rule for the query is for other requests.
+    let rule = search.cloned().unwrap_or_default();
+    for list in [&mut found.whole, &mut found.parts, &mut found.head] {
+        list.retain(|held| NoVarySearch::from_headers(&held.page.headers) == rule);
     }
     // The most recent by Date where several match, of equal ones the one that varies (RFC 9111, sections 4 and 4.1).
     for list in [&mut found.whole, &mut found.parts, &mut found.head] {

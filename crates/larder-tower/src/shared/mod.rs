@@ -8,6 +8,7 @@ mod answer;
 mod fetch;
 mod held;
 mod plan;
+mod search;
 mod write;
 
 use std::any::Any;
@@ -22,7 +23,7 @@ use larder_core::UnixMillis;
 use larder_core::flight::{Joined, Outcome};
 use larder_http::range::{self, ByteRange, RangeSpecs};
 use larder_http::shared::{Reuse, Rules, reuse};
-use larder_http::{CacheStatus, Forward, Reason, RequestCacheControl};
+use larder_http::{CacheStatus, Forward, NoVarySearch, Reason, RequestCacheControl};
 use tower::ServiceExt as _;
 
 use crate::admit::admit;
@@ -39,6 +40,7 @@ use answer::Asking;
 use held::{Found, Held};
 
 pub(crate) use plan::{Gateway, GatewayPlan};
+pub(crate) use search::SearchRules;
 
 /// In a stored part: the Range that it answers.
 pub(crate) const ASKED_RANGE: &str = "larder-range";
@@ -53,6 +55,11 @@ struct Ask {
     wishes: RequestCacheControl,
     range: Option<RangeSpecs>,
     authority: String,
+    /// The rule for the query by which the key was made.
+    search: Option<Arc<NoVarySearch>>,
+    /// The request as the client sent it, to make the key anew where the response brings another rule.
+    asked: Arc<Parts>,
+    own_id: bool,
 }
 
 impl Ask {
@@ -128,11 +135,20 @@ where
         wishes: RequestCacheControl::from_headers(&parts.headers),
         range: range::requested(&parts.headers).filter(|_| parts.method == Method::GET),
         authority: authority(&parts),
+        search: search_rule(&cache, &parts),
+        asked: Arc::new(parts.clone()),
+        own_id,
     };
     let (headers, enclosed) = (parts.headers.clone(), enclosed.cloned().unwrap_or_default());
     parts.extensions.remove::<Enclosed>();
     let visit = Visit { engine: engine.clone(), cache, identity, facts, headers, began, enclosed };
     visit_store(visit, ask, service, Request::from_parts(parts, body)).await
+}
+
+/// The rule for the query that is known for a request's path.
+fn search_rule(cache: &larder_core::Cache, parts: &Parts) -> Option<Arc<NoVarySearch>> {
+    let (host, path) = Identity::place(parts);
+    cache.attached::<SearchRules>().of(host, path)
 }
 
 /// The host that a request names, in lower case.
@@ -248,14 +264,7 @@ where
     let mut forward = Forward::Miss;
     let (mut first, mut fields) = (true, larder_http::VaryFields::default());
     for _ in 0..REGROUPS {
-        let found = match held::look(
-            &visit.cache,
-            &visit.identity,
-            &visit.headers,
-            visit.engine.settings().max_variants,
-        )
-        .await
-        {
+        let found = match held::look(&visit, ask.search.as_deref()).await {
             Ok(found) => found,
             Err(error) => {
                 report(&visit, &error);
@@ -338,14 +347,7 @@ where
             }
         };
         // After the fill began: what is found now was not invalidated before, and what is invalidated from now on is not stored.
-        let found = match held::look(
-            &visit.cache,
-            &visit.identity,
-            &visit.headers,
-            visit.engine.settings().max_variants,
-        )
-        .await
-        {
+        let found = match held::look(&visit, ask.search.as_deref()).await {
             Ok(found) => found,
             Err(error) => {
                 report(&visit, &error);
@@ -388,9 +390,7 @@ where
         let settings = visit.engine.settings();
         let Ok(fill) = visit.cache.begin(&visit.known_tags()).await else { return };
         visit.began = visit.cache.clock().now();
-        let Ok(found) =
-            held::look(&visit.cache, &visit.identity, &visit.headers, settings.max_variants).await
-        else {
+        let Ok(found) = held::look(&visit, ask.search.as_deref()).await else {
             return;
         };
         let traffic = visit.cache.attached::<Traffic>();

@@ -7,11 +7,12 @@ use http::response::Parts;
 use http::{HeaderMap, Method, StatusCode, header};
 use larder_core::{Tag, UnixMillis};
 use larder_http::shared::{Received, Rules, cache_groups};
-use larder_http::{Reason, StoredResponse, Vary, VaryFields, format_date, strip_hop_by_hop};
+use larder_http::{NoVarySearch, Reason, StoredResponse, Vary, VaryFields, format_date, strip_hop_by_hop};
 
-use super::ASKED_RANGE;
+use super::{ASKED_RANGE, SearchRules};
 use crate::back::{MOST_FIELDS, Plan, is_event_stream};
 use crate::engine::{Lead, Visit, known_length};
+use crate::identity::Identity;
 use crate::landing;
 use crate::outer::Added;
 use crate::parts::PageTags;
@@ -25,6 +26,9 @@ pub(crate) struct Gateway {
     pub(crate) held_part: Option<Arc<StoredResponse>>,
     /// The client's own conditions were taken from the request.
     pub(crate) conditional: bool,
+    /// The request as the client sent it; `None` if the key is not to be made anew.
+    pub(crate) asked: Option<Arc<http::request::Parts>>,
+    pub(crate) own_id: bool,
 }
 
 /// The same, decided for one response.
@@ -36,6 +40,8 @@ pub(crate) struct GatewayPlan {
     pub(crate) client: HeaderMap,
     rules: Arc<Rules>,
     held_part: Option<Arc<StoredResponse>>,
+    /// Where it is stored if its own rule for the query is another than the one by which it was looked for.
+    pub(crate) identity: Option<Identity>,
 }
 
 impl GatewayPlan {
@@ -75,6 +81,16 @@ pub(crate) fn fields(
 }
 
 impl Lead {
+    /// The identity under the response's own rule for the query, if that is news.
+    fn renamed(&self, gateway: &Gateway, headers: &HeaderMap) -> Option<Identity> {
+        let asked = gateway.asked.as_ref()?;
+        let (host, path) = Identity::place(asked);
+        let rules = self.visit.cache.attached::<SearchRules>();
+        let news = rules.learn(host, path, NoVarySearch::from_headers(headers));
+        let settings = self.visit.engine.settings();
+        news.then(|| Identity::of(settings, &self.visit.cache, gateway.own_id, asked, self.visit.facts))
+    }
+
     /// Is it storable, how long, with what?
     pub(crate) fn plan_shared(
         &self,
@@ -110,9 +126,10 @@ impl Lead {
         if !self.visit.facts.head && expected.is_some_and(|length| length > settings.max_body as u64) {
             return Err(Reason::TooLarge);
         }
+        let identity = self.renamed(gateway, &parts.headers);
         let timing = storing.timing(&parts.headers, self.visit.began, now);
         let mut tags = settings.tags.clone();
-        tags.push(self.visit.identity.url_tag());
+        tags.push(identity.as_ref().unwrap_or(&self.visit.identity).url_tag());
         tags.extend(cache_groups(&parts.headers).iter().map(|group| group_tag(&gateway.authority, group)));
         if let Some(PageTags(more)) = parts.extensions.get() {
             tags.extend(more.iter().cloned());
@@ -130,6 +147,7 @@ impl Lead {
             client,
             rules: Arc::clone(&gateway.rules),
             held_part: gateway.held_part.clone(),
+            identity,
         };
         Ok(Plan {
             fields,

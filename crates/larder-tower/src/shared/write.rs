@@ -159,6 +159,7 @@ async fn keep(
     let traffic = visit.cache.attached::<Traffic>();
     let (_, flight) = visit.flight_keys(&larder_http::VaryFields::default());
     let mut lead = visit.lead(Forward::Method, fill, traffic, flight, None);
-    lead.gateway = Some(Gateway { rules, authority: host, held_part: None, conditional: false });
+    lead.gateway =
+        Some(Gateway { rules, authority: host, held_part: None, conditional: false, asked: None, own_id });
     Box::new(lead).back(response, outer, None).await
 }
