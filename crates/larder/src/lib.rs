@@ -84,6 +84,11 @@ pub use larder_sql as sql;
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
+/// The example of the page of HTTP's rules, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/http-rules.md")]
+struct HttpRules;
+
 /// The examples of the guide for those who come from Django, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/coming-from-django.md")]

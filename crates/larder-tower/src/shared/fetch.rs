@@ -12,7 +12,7 @@ use larder_http::shared::{
     Answered, Received, Rules, StaleOnError, answers, combine, freshen, same_representation, stale_on_error,
     validation,
 };
-use larder_http::{CacheStatus, Reason, StoredMeta, StoredResponse, Timing};
+use larder_http::{CacheStatus, Reason, StoredMeta, StoredResponse, Timing, format_date};
 use tower::ServiceExt as _;
 
 use super::held::{Found, Held};
@@ -258,7 +258,10 @@ fn updated(
     now: UnixMillis,
 ) -> (StoredResponse, Result<UnixMillis, Reason>) {
     let old = &*held.page;
-    let mut headers = freshen(&old.headers, news, &[]);
+    // Its age is reckoned from the news alone, which without a Date are of now (sections 4.2.3 and 4.3.4).
+    let mut news = news.clone();
+    news.entry(header::DATE).or_insert_with(|| format_date(now));
+    let mut headers = freshen(&old.headers, &news, &[]);
     let received = Received {
         method: &http::Method::GET,
         request: &lead.visit.headers,
