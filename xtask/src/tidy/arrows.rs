@@ -46,7 +46,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// All that the pure crate may use of others.
-const HTTP_MAY_USE: &[&str] = &["bytes", "crc32fast", "http", "httpdate", "smallvec"];
+const HTTP_MAY_USE: &[&str] = &["bytes", "crc32fast", "form_urlencoded", "http", "httpdate", "smallvec"];
 
 /// What the heart may not know: HTTP, a framework, a driver.
 const CORE_MAY_NOT_USE: &[&str] = &[
