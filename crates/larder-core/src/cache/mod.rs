@@ -20,6 +20,7 @@ mod lookup;
 mod many;
 mod naming;
 mod ops;
+mod parts;
 mod shared;
 mod ttl;
 mod versions;
