@@ -82,7 +82,7 @@ impl Timeout {
     }
 
     /// The instant at which an entry made `now` expires; `None`: never.
-    pub(crate) const fn expires(self, now: UnixMillis) -> Option<UnixMillis> {
+    pub const fn expires(self, now: UnixMillis) -> Option<UnixMillis> {
         match self.0 {
             Repr::After(ms) => Some(now.saturating_add(ms)),
             Repr::Forever | Repr::Default => None,
