@@ -100,6 +100,11 @@ impl Backend for Plain {
         Ok(true)
     }
 
+    async fn get_many(&self, keys: &[Key], now: UnixMillis) -> Result<Vec<Option<Entry>>, Error> {
+        let mut map = self.map.lock();
+        Ok(keys.iter().map(|key| read(&mut map, key, now)).collect())
+    }
+
     async fn incr(&self, key: &Key, delta: i64, now: UnixMillis) -> Result<Option<i64>, Error> {
         let mut map = self.map.lock();
         let Some(entry) = read(&mut map, key, now) else { return Ok(None) };
