@@ -18,7 +18,7 @@
 //!
 //! | room | what lives there |
 //! |---|---|
-//! | [`backend_suite!`] | mounts the suite |
+//! | [`backend_suite!`], [`nothing_suite!`] | mount the suite; the second is for backends that keep nothing |
 //! | [`suite`] | the tests, one module a topic |
 //! | [`Stage`] | a store, the hand of its clock, and more handles on the same store |
 //! | [`Plain`] | the least that a backend author may write, over a map |

@@ -54,6 +54,38 @@ macro_rules! backend_suite {
     )+ };
 }
 
+/// Mounts the suite of backends that keep nothing ([`Capabilities::storing_nothing`](larder_core::Capabilities::storing_nothing)), as
+/// [`backend_suite!`] does that of all others.
+///
+/// ```
+/// use larder_core::Dummy;
+/// use larder_testkit::Stage;
+///
+/// larder_testkit::nothing_suite! {
+///     dummy => async { Stage::new(Dummy) }
+/// }
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! nothing_suite {
+    ($($(#[$attribute:meta])* $name:ident => $stage:expr)+) => { $(
+        $(#[$attribute])*
+        #[cfg(test)]
+        async fn $name() -> $crate::Stage {
+            $stage.await
+        }
+
+        $(#[$attribute])*
+        #[cfg(test)]
+        mod $name {
+            async fn stage() -> $crate::Stage {
+                super::$name().await
+            }
+            mod nothing { $crate::__mount_nothing! {} }
+        }
+    )+ };
+}
+
 /// Runs one test over one stage. For [`backend_suite!`].
 ///
 /// # Panics

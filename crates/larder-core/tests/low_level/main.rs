@@ -2,13 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod able;
-mod dummy;
 mod late;
 
 use std::fs;
 use std::path::Path;
 
-use larder_core::Key;
+use larder_core::{Dummy, Key};
 use larder_file::FileCache;
 use larder_memory::Memory;
 use larder_testkit::{Plain, Stage};
@@ -25,6 +24,10 @@ larder_testkit::backend_suite! {
         };
         Stage::opening(open).rewriting(move |key, change| rewrite(&path, key, change)).keeping(directory)
     }
+}
+
+larder_testkit::nothing_suite! {
+    dummy => async { Stage::new(Dummy) }
 }
 
 /// Finds the file with this key in it.

@@ -3,6 +3,7 @@
 //!
 //! A test is a function `async fn(Stage)` and a line in the list at the front of its file; the compiler complains of one that is in
 //! no list. A new file needs a line here and one in [`backend_suite!`](crate::backend_suite).
+//! [`nothing`] is for backends that keep nothing, and mounted by [`nothing_suite!`](crate::nothing_suite).
 //!
 //! They decide by [`Capabilities`](larder_core::Capabilities) alone what a backend can't do, and then ask that it says so.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
@@ -17,6 +18,7 @@ pub mod invalidation;
 pub mod keys;
 pub mod listing;
 pub mod locks;
+pub mod nothing;
 pub mod patterns;
 pub mod sharing;
 pub mod spaces;
