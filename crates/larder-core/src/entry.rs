@@ -2,8 +2,8 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
@@ -59,12 +59,13 @@ struct Inner {
     expires: Option<UnixMillis>,
     stamp: Stamp,
     mark: AtomicU64,
+    decoded: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Entry {
     /// An entry; `expires` is `None` for ever.
     pub fn new(value: Value, expires: Option<UnixMillis>, stamp: Stamp) -> Self {
-        Self(Arc::new(Inner { value, expires, stamp, mark: AtomicU64::new(0) }))
+        Self(Arc::new(Inner { value, expires, stamp, mark: AtomicU64::new(0), decoded: OnceLock::new() }))
     }
 
     /// The value.
@@ -85,6 +86,25 @@ impl Entry {
     /// What it proves its validity with.
     pub fn stamp(&self) -> &Stamp {
         &self.0.stamp
+    }
+
+    /// What its bytes mean, decoded when it is first asked for and kept with the entry: one that stays in this process is decoded once. A
+    /// type that is asked for beside the first one is decoded each time.
+    ///
+    /// # Errors
+    /// What `decode` gives, and what a shared value's `encode` gives; errors are not kept.
+    pub fn decoded<T: Any + Send + Sync>(
+        &self,
+        decode: impl FnOnce(&Bytes) -> Result<T, Error>,
+    ) -> Result<Arc<T>, Error> {
+        let kept = self.0.decoded.get().map(|kept| Arc::clone(kept).downcast());
+        if let Some(Ok(kept)) = kept {
+            return Ok(kept);
+        }
+        let decoded = Arc::new(decode(&self.0.value.to_bytes()?)?);
+        // Whoever was quicker has decoded the same bytes.
+        _ = self.0.decoded.set(Arc::clone(&decoded) as Arc<dyn Any + Send + Sync>);
+        Ok(decoded)
     }
 
     /// The same value and stamp with another expiry.
@@ -133,5 +153,24 @@ impl fmt::Debug for Entry {
             .field("expires", &self.0.expires)
             .field("tags", &self.0.stamp.tags.len())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::tag::Nonce;
+
+    #[test]
+    fn the_bytes_of_an_entry_are_decoded_once() {
+        let entry = Entry::new(Value::Bytes("7".into()), None, Stamp::untagged(Nonce::from_u128(1)));
+        let failed = entry.decoded::<u8>(|_| Err(Error::new(ErrorKind::Decode, "no")));
+        assert_eq!(failed.unwrap_err().kind(), ErrorKind::Decode);
+        let first = entry.decoded(|bytes| Ok(bytes.to_vec())).unwrap();
+        let again = entry.clone().decoded::<Vec<u8>>(|_| panic!("it is known")).unwrap();
+        assert!(Arc::ptr_eq(&first, &again));
+        assert_eq!(*entry.decoded(|bytes| Ok(bytes.len())).unwrap(), 1, "another type");
+        assert!(Arc::ptr_eq(&first, &entry.decoded::<Vec<u8>>(|_| panic!("it is known")).unwrap()));
     }
 }

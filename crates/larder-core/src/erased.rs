@@ -1,5 +1,6 @@
 //! The one place that boxes: a backend whose type nobody above has to know.
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -19,9 +20,12 @@ type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 pub struct DynBackend(Arc<dyn Erased>);
 
 impl DynBackend {
-    /// Erases a backend.
+    /// Erases a backend; one that is erased already stays as it is.
     pub fn new(backend: impl Backend) -> Self {
-        Self(Arc::new(backend))
+        match (&backend as &dyn Any).downcast_ref::<Self>() {
+            Some(erased) => erased.clone(),
+            None => Self(Arc::new(backend)),
+        }
     }
 }
 

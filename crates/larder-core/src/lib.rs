@@ -13,9 +13,11 @@
 //! | [`Breaker`], [`Event`] | what keeps a store that fails from holding anybody up, and tells of it |
 //! | [`flight`] | coalescing in one process |
 //! | [`Clock`], [`ManualClock`] | the time |
+//! | [`backplane`] | how copies in several processes follow what changes |
 //! | [`wire`] | an entry as bytes, for stores outside the process |
 
 mod backend;
+pub mod backplane;
 mod breaker;
 mod cache;
 mod caches;

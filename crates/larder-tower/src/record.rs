@@ -37,14 +37,14 @@ impl Record {
         true
     }
 
-    /// The record in an entry: as it is from memory, decoded from anywhere else.
+    /// The record in an entry: as it is from memory, decoded, once an entry, from anywhere else.
     pub(crate) fn from_entry(entry: &Entry) -> Result<Arc<Self>, Error> {
         match entry.value() {
             Value::Shared(value) => Arc::clone(value)
                 .into_any()
                 .downcast::<Self>()
                 .map_err(|_| Error::new(ErrorKind::Decode, "the stored value is not a page")),
-            Value::Bytes(bytes) => Self::decode(bytes).map(Arc::new),
+            Value::Bytes(_) => entry.decoded(Self::decode),
         }
     }
 
@@ -141,6 +141,15 @@ mod tests {
         assert!(!record.note(&lists[4]));
         assert!(record.note(&lists[2]));
         assert_eq!(record.sets, [&lists[2], &lists[4], &lists[3], &lists[1]].map(Clone::clone));
+    }
+
+    #[test]
+    fn a_page_that_is_kept_as_bytes_is_decoded_once() {
+        let bytes = Record { sets: vec![set(&["a"])], page: None }.encode().unwrap();
+        let stamp = larder_core::Stamp::untagged(larder_core::Nonce::from_u128(1));
+        let entry = Entry::new(Value::Bytes(bytes), None, stamp);
+        let first = Record::from_entry(&entry).unwrap();
+        assert!(Arc::ptr_eq(&first, &Record::from_entry(&entry.clone()).unwrap()));
     }
 
     #[test]
