@@ -31,6 +31,19 @@ fn a_wrong_command_line_is_an_error_that_says_what_would_be_right() {
     assert_eq!(larder(&["-V"]).text(), concat!("larder ", env!("CARGO_PKG_VERSION"), "\n"));
 }
 
+#[cfg(feature = "default")]
+#[test]
+fn every_backend_there_is_comes_along() {
+    let page = include_str!("../../../../docs/configuration.md");
+    let schemes = larder::schemes();
+    for named in page.split("<!-- options of: ").skip(1) {
+        for scheme in named.split(" -->").next().unwrap().split(", ").filter(|scheme| *scheme != "all") {
+            assert_eq!(schemes.feature_of(scheme), None, "larder-cli lacks the feature for {scheme}:");
+            assert!(schemes.known().any(|known| known == scheme), "{scheme}");
+        }
+    }
+}
+
 #[test]
 fn a_help_text_shows_nothing_of_the_environment() {
     let help = larder_in(&[("LARDER_URL", "redis://u:hunter2@h/1")], &["get", "--help"], b"");
