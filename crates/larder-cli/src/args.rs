@@ -24,6 +24,9 @@ pub(crate) struct Args {
     /// The version of the keys [default: the cache's own]
     #[arg(long, value_name = "N", global = true)]
     pub(crate) version: Option<u64>,
+    /// How long a step to the store may take, whatever the cache's own deadline is
+    #[arg(long, value_name = "TIME", global = true, default_value = "5s")]
+    pub(crate) deadline: Timeout,
     /// Print the program's version
     #[arg(short = 'V', action = ArgAction::Version)]
     program_version: (),

@@ -216,7 +216,7 @@ impl Work<'_> {
     }
 
     fn key(&self, key: &str) -> Key {
-        Key::value(self.opened.cache.space(), self.version, key)
+        self.opened.cache.key_of(key, Some(self.version))
     }
 
     fn failed(&self, error: &Error) -> Failure {

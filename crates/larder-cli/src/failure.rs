@@ -27,7 +27,7 @@ impl Failure {
                 format!("; see whether the server of {place} runs, and whether it is this one")
             }
             ErrorKind::Deadline => {
-                format!("; if {place} is only slow, add deadline=10s to the options of its URL")
+                format!("; if {place} is only slow, take --deadline 1m")
             }
             _ => String::new(),
         };

@@ -152,12 +152,8 @@ fn resilience(url: &mut CacheUrl, mut builder: CacheBuilder) -> Result<CacheBuil
     } else {
         let mut breaker = Breaker::default();
         if let Some(text) = outages {
-            breaker.outages = text.parse().map_err(|_| {
-                Error::config(format!(
-                    "breaker={text} in a {}: cache URL: it must be off, or how many outages in a row open it",
-                    url.scheme()
-                ))
-            })?;
+            let wanted = "off, or how many outages in a row open it";
+            breaker.outages = text.parse().map_err(|_| url.wrong("breaker", &text, wanted))?;
         }
         breaker.cooldown = cooldown.unwrap_or(breaker.cooldown);
         builder = builder.breaker(breaker);

@@ -60,6 +60,24 @@ fn a_server_that_is_not_there_is_named_without_its_password() {
     }
 }
 
+#[cfg(feature = "redis")]
+#[test]
+fn what_an_application_overlooks_is_told_here() {
+    let url = "redis://127.0.0.1:1/1?ignore_errors=true&deadline=1ms";
+    for place in [&["--cache", url][..], &["--config", "caches.toml"]] {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("caches.toml");
+        std::fs::write(&config, format!("[default]\nurl = '{url}'")).unwrap();
+        let place: Vec<&str> = place
+            .iter()
+            .map(|word| if *word == "caches.toml" { config.to_str().unwrap() } else { word })
+            .collect();
+        larder(&[&place, &["get", "a"][..]].concat()).refused(&["can't be reached"]);
+        larder(&[&place, &["get", "a", "--deadline", "none"][..]].concat()).refused(&["can't be reached"]);
+        larder(&[&place, &["get", "a", "--deadline", "0"][..]].concat()).refused(&["deadline of 0"]);
+    }
+}
+
 #[test]
 fn a_password_on_a_wrong_command_line_is_not_printed() {
     for words in [

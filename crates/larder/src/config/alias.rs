@@ -1,6 +1,6 @@
 //! A table, or a variable, as a cache.
 
-use larder_core::{Cache, CacheUrl, Error, Schemes, suggest};
+use larder_core::{Cache, CacheBuilder, CacheUrl, Error, Schemes, suggest};
 
 use super::at::{is_about, placed, wrong};
 use super::document::{Pair, Table};
@@ -11,11 +11,16 @@ use super::variables::Variables;
 /// The keys of a table that are no options of its URL.
 const OWN: [&str; 4] = ["url", "password", "password_env", "password_file"];
 
-/// Opens the cache of a table.
+/// Opens the cache of a table; `last_word` may change its settings.
 ///
 /// # Errors
 /// As those of the URL, with the line of the key that is wrong.
-pub(super) fn open(mut table: Table, schemes: &Schemes, variables: &Variables) -> Result<Cache, Error> {
+pub(super) fn open(
+    mut table: Table,
+    schemes: &Schemes,
+    variables: &Variables,
+    last_word: impl FnOnce(CacheBuilder) -> CacheBuilder,
+) -> Result<Cache, Error> {
     let secrets = secret::take(&mut table, variables)?;
     for pair in &mut table.pairs {
         pair.value = interpolate(&pair.value, variables).map_err(|error| placed(&pair.at, &error))?;
@@ -39,7 +44,8 @@ pub(super) fn open(mut table: Table, schemes: &Schemes, variables: &Variables) -
             "url and password are no options of a URL; write a password before its server, or as a key of its own",
         ));
     }
-    let opened = schemes.builder_of(&mut url).and_then(|builder| builder.name(&table.name).build());
+    let builder = schemes.builder_of(&mut url).map(|builder| last_word(builder.name(&table.name)));
+    let opened = builder.and_then(CacheBuilder::build);
     opened.map_err(|error| placed(blamed(&table.pairs, &url, &error).unwrap_or(&place.at), &error))
 }
 

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
-use larder_core::{Caches, Error, Schemes, suggest};
+use larder_core::{CacheBuilder, Caches, Error, Schemes, suggest};
 
 use super::Config;
 use super::at::{placed, wrong};
@@ -34,12 +35,15 @@ use super::{alias, env};
 pub struct Loader {
     schemes: Schemes,
     variables: Option<Variables>,
+    each: Option<Arc<Each>>,
 }
+
+type Each = dyn Fn(&str, CacheBuilder) -> CacheBuilder + Send + Sync;
 
 impl Loader {
     /// One that knows [`schemes`](crate::schemes) and the environment of the process.
     pub fn new() -> Self {
-        Self { schemes: crate::schemes(), variables: None }
+        Self { schemes: crate::schemes(), variables: None, each: None }
     }
 
     /// Which URL opens which backend.
@@ -54,6 +58,23 @@ impl Loader {
         variables: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
         self.variables = Some(Variables::given(variables.into_iter().map(|(n, v)| (n.into(), v.into()))));
+        self
+    }
+
+    /// Has the last word on every cache, by its alias: for what no text can say.
+    ///
+    /// ```
+    /// use larder::{ManualClock, config::Loader};
+    ///
+    /// let clock = ManualClock::new(1_000_000);
+    /// let time = clock.clock();
+    /// let config = Loader::new()
+    ///     .each(move |_alias, cache| cache.clock(time.clone()))
+    ///     .text("[default]\nurl = \"memory:\"")?;
+    /// # Ok::<(), larder::Error>(())
+    /// ```
+    pub fn each(mut self, each: impl Fn(&str, CacheBuilder) -> CacheBuilder + Send + Sync + 'static) -> Self {
+        self.each = Some(Arc::new(each));
         self
     }
 
@@ -103,7 +124,12 @@ impl Loader {
         let mut opened = Vec::with_capacity(tables.len());
         for table in tables {
             let name = table.name.clone();
-            opened.push((name, alias::open(table, &self.schemes, variables)?));
+            let last_word = |cache| match &self.each {
+                Some(each) => each(&name, cache),
+                None => cache,
+            };
+            let cache = alias::open(table, &self.schemes, variables, last_word)?;
+            opened.push((name, cache));
         }
         let Some(default) = opened.iter().position(|(name, _)| name == "default") else {
             return Err(without_default(&names));

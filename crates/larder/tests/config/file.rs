@@ -132,6 +132,25 @@ fn a_backend_that_is_not_compiled_in_says_which_feature_it_needs() {
     );
 }
 
+#[tokio::test]
+async fn code_has_the_last_word_on_every_cache() {
+    let clock = larder::ManualClock::new(1_000_000);
+    let time = clock.clock();
+    let loader = larder::config::Loader::new().each(move |alias, cache| {
+        let cache = cache.clock(time.clone());
+        if alias == "other" { cache.version(9) } else { cache }
+    });
+    let text = "[default]\nurl = 'memory:'\ntimeout = 60\n[other]\nurl = 'memory:'\nversion = 2";
+    let caches = loader.text(text).unwrap().into_caches();
+    assert_eq!(caches.get("other").unwrap().version(), 9);
+    let default = caches.get("default").unwrap();
+    default.set("a", 1).await.unwrap();
+    clock.advance(Duration::from_secs(59));
+    assert_eq!(default.get("a").await.unwrap(), Some(1));
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(default.get::<i32>("a").await.unwrap(), None);
+}
+
 #[test]
 fn variables_are_put_into_all_texts() {
     let text = "[default]\nurl = '${STORE}?version=${VERSION}'\nprefix = 'a$${b}-${VERSION}'";
