@@ -36,6 +36,7 @@ mod mounts;
 mod mounts_ready;
 mod peers;
 mod peers_bodies;
+mod ranges;
 mod servers;
 mod structured;
 mod support;

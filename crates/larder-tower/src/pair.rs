@@ -208,7 +208,7 @@ impl Engine {
         identity.seen_inside(engine.settings(), &headers, &uri, &parts);
         visit.headers = headers;
         // Between here and the other end, nothing evaluates conditions: that end does, on the final page.
-        let plain = crate::admit::Facts { conditional: false, nested: false, ..visit.facts };
+        let plain = crate::admit::Facts { conditional: false, solo: false, nested: false, ..visit.facts };
         let now = visit.cache.clock().now();
         let service = inner.clone();
         Box::pin(async move {

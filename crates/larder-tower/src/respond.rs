@@ -4,6 +4,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use larder_core::UnixMillis;
+use larder_http::range::{self, RangeSpecs, Ranges};
 use larder_http::{
     CACHE_STATUS, CacheStatus, Precondition, StoredResponse, evaluate_cached, not_modified_headers,
 };
@@ -22,10 +23,18 @@ pub(crate) fn from_stored(
     let timing = &page.meta.timing;
     let mut status = CacheStatus::hit(timing.ttl_secs(now));
     status.detail = page.meta.flags.credentialed.then(|| facts.keyed());
-    let (code, mut headers) = conditioned(page.status, &page.headers, facts, request, now);
+    let (mut code, mut headers) = conditioned(page.status, &page.headers, facts, request, now);
     headers.insert(header::AGE, age_value(timing.age_ms(now) / 1000));
     headers.insert(CACHE_STATUS, status.to_value());
-    let body = if code == StatusCode::NOT_MODIFIED { Bytes::new() } else { page.body.clone() };
+    let mut body = if code == StatusCode::NOT_MODIFIED { Bytes::new() } else { page.body.clone() };
+    if facts.solo
+        && !facts.head
+        && code == StatusCode::OK
+        && let Some(specs) = range::requested(request)
+        && range::if_range_holds(request, &page.headers, now)
+    {
+        (code, body) = ranged(&mut headers, body, &specs);
+    }
     let mut response = finish(code, headers, body, facts, page.meta.flags.head_only);
     if facts.nested {
         response.extensions_mut().insert(Added { inner_hit: true, ..Added::default() });
@@ -66,6 +75,42 @@ pub(crate) fn conditioned(
         return (StatusCode::NOT_MODIFIED, not_modified_headers(headers));
     }
     (status, headers.clone())
+}
+
+/// The status and body for a range of a whole body; its fields are set.
+pub(crate) fn ranged(headers: &mut HeaderMap, body: Bytes, specs: &RangeSpecs) -> (StatusCode, Bytes) {
+    let parts = match specs.resolve(body.len() as u64) {
+        Ranges::Refused => return (StatusCode::OK, body),
+        Ranges::Unsatisfiable => {
+            headers.insert(header::CONTENT_RANGE, range::unsatisfied(body.len() as u64));
+            for name in [header::CONTENT_LENGTH, header::CONTENT_TYPE, header::CONTENT_ENCODING] {
+                headers.remove(name);
+            }
+            partial_only(headers);
+            return (StatusCode::RANGE_NOT_SATISFIABLE, Bytes::new());
+        }
+        Ranges::Satisfiable(parts) => parts,
+    };
+    headers.remove(header::CONTENT_LENGTH);
+    partial_only(headers);
+    let content = match &parts[..] {
+        [only] => {
+            headers.insert(header::CONTENT_RANGE, only.content_range(Some(body.len() as u64)));
+            range::slice(&body, *only)
+        }
+        several => {
+            let (kind, content) = range::multipart(&body, several, headers.get(header::CONTENT_TYPE));
+            headers.insert(header::CONTENT_TYPE, kind);
+            content
+        }
+    };
+    (StatusCode::PARTIAL_CONTENT, content)
+}
+
+/// Takes away what speaks of the content that was stored and not of the part that is sent (RFC 9530, section 2).
+pub(crate) fn partial_only(headers: &mut HeaderMap) {
+    headers.remove("content-digest");
+    headers.remove("content-md5");
 }
 
 /// The body of an answer to HEAD, and of a 304. Where no length is said it must not look like one of length zero, which a server would announce.

@@ -4,7 +4,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header};
 use larder_core::UnixMillis;
-use larder_http::range::{self, ByteRange, RangeSpecs, Ranges};
+use larder_http::range::{self, ByteRange, RangeSpecs};
 use larder_http::{CacheStatus, StoredResponse};
 
 use super::ASKED_RANGE;
@@ -38,7 +38,7 @@ pub(crate) fn whole(
         && let Some(specs) = asking.range
         && range::if_range_holds(asking.headers, &page.headers, now)
     {
-        (code, body) = ranged(&mut headers, body, specs);
+        (code, body) = respond::ranged(&mut headers, body, specs);
     }
     finish(page, code, headers, body, asking, status, now)
 }
@@ -64,46 +64,10 @@ pub(crate) fn part(
     let body = range::slice(&page.body, within);
     headers.insert(header::CONTENT_RANGE, wanted.content_range(complete));
     if within.len() != page.body.len() as u64 {
-        partial_only(&mut headers);
+        respond::partial_only(&mut headers);
     }
     headers.remove(header::CONTENT_LENGTH);
     finish(page, StatusCode::PARTIAL_CONTENT, headers, body, asking, status, now)
-}
-
-/// The status and body for a range of a whole body; its fields are set.
-fn ranged(headers: &mut HeaderMap, body: Bytes, specs: &RangeSpecs) -> (StatusCode, Bytes) {
-    let parts = match specs.resolve(body.len() as u64) {
-        Ranges::Refused => return (StatusCode::OK, body),
-        Ranges::Unsatisfiable => {
-            headers.insert(header::CONTENT_RANGE, range::unsatisfied(body.len() as u64));
-            for name in [header::CONTENT_LENGTH, header::CONTENT_TYPE, header::CONTENT_ENCODING] {
-                headers.remove(name);
-            }
-            partial_only(headers);
-            return (StatusCode::RANGE_NOT_SATISFIABLE, Bytes::new());
-        }
-        Ranges::Satisfiable(parts) => parts,
-    };
-    headers.remove(header::CONTENT_LENGTH);
-    partial_only(headers);
-    let content = match &parts[..] {
-        [only] => {
-            headers.insert(header::CONTENT_RANGE, only.content_range(Some(body.len() as u64)));
-            range::slice(&body, *only)
-        }
-        several => {
-            let (kind, content) = range::multipart(&body, several, headers.get(header::CONTENT_TYPE));
-            headers.insert(header::CONTENT_TYPE, kind);
-            content
-        }
-    };
-    (StatusCode::PARTIAL_CONTENT, content)
-}
-
-/// Takes away what speaks of the content that was stored and not of the part that is sent (RFC 9530, section 2).
-fn partial_only(headers: &mut HeaderMap) {
-    headers.remove("content-digest");
-    headers.remove("content-md5");
 }
 
 fn finish(
