@@ -34,6 +34,7 @@ mod g8_explainable;
 mod g8_times;
 mod mounts;
 mod mounts_ready;
+mod one_step;
 mod peers;
 mod peers_bodies;
 mod ranges;

@@ -1,4 +1,4 @@
-//! What Larder's end-to-end tests share: the servers' addresses, an application on a free port, an HTTP client and a
+//! What Larder's end-to-end tests share: the servers' addresses, proxies that count, an application on a free port, an HTTP client and a
 //! browser.
 //!
 //! The tests themselves are one binary, `tests/it/`. Run them with `cargo xtask test`, which brings the servers.
@@ -17,6 +17,7 @@ pub mod browser;
 pub mod env;
 mod http;
 pub mod names;
+pub mod proxy;
 
 pub use http::{Served, client, http2_client, serve};
 /// The HTTP client of the tests, re-exported so that one version serves them all.

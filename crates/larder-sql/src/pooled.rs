@@ -1,5 +1,9 @@
 //! What servers behind sqlx have in common: connections that come with the first use and go when they are of no use any more, and what
 //! the driver's errors mean.
+//!
+//! Our own connections are made by the driver's pool and then kept here: the pool would ask each of them, after every statement, whether it
+//! is in order, and double what goes over the wire. Here one that somebody stopped waiting for is closed, so those that are kept are in
+//! order.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -9,6 +13,8 @@ use parking_lot::Mutex;
 use sqlx::pool::{PoolConnection, PoolOptions};
 use sqlx::{ConnectOptions, Connection, Database, Error as Driver, Pool};
 use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 
 use crate::engine::{Ask, Failure};
 
@@ -16,6 +22,8 @@ use crate::engine::{Ask, Failure};
 const PATIENCE: Duration = Duration::from_secs(2);
 /// A connection that was idle for longer is asked whether it is still one: servers and firewalls close such.
 const IDLE: Duration = Duration::from_secs(5);
+/// One that was idle for longer is closed.
+const KEPT: Duration = Duration::from_secs(600);
 /// Who waited in vain for a connection gives up on all of them if none has been of use for as long.
 const STUCK: Duration = Duration::from_secs(10);
 
@@ -30,15 +38,22 @@ pub(crate) struct Connections<D: Database> {
 }
 
 enum Source<D: Database> {
-    Own { pool: PoolOptions<D>, options: Box<<D::Connection as Connection>::Options>, made: Mutex<Made<D>> },
+    Own {
+        pool: Box<PoolOptions<D>>,
+        options: Box<<D::Connection as Connection>::Options>,
+        made: Mutex<Made<D>>,
+        /// How many more connections may be lent.
+        permits: Semaphore,
+    },
     Given(Pool<D>),
 }
 
-/// A pool, and how many were there before it.
-#[derive(Debug)]
+/// What connections are made by, and how many such there were before it.
 struct Made<D: Database> {
     pool: Option<Pool<D>>,
     before: u64,
+    /// Connections that nobody uses, and since when; the last one is lent first.
+    idle: Vec<(D::Connection, Instant)>,
 }
 
 impl<D: Database> Connections<D> {
@@ -49,22 +64,12 @@ impl<D: Database> Connections<D> {
         pool: PoolOptions<D>,
         most: u32,
     ) -> Self {
-        let pool = pool
-            .max_connections(most)
-            .acquire_timeout(PATIENCE)
-            // It would double the way of each request. A connection that broke costs a read one more try.
-            .test_before_acquire(false)
-            .before_acquire(|connection, about| {
-                Box::pin(async move {
-                    if about.idle_for > IDLE {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            });
+        let pool = pool.max_connections(most).acquire_timeout(PATIENCE);
+        let pool = Box::new(pool);
         // Else each statement of each request would be logged.
         let options = Box::new(options.disable_statement_logging());
-        Self::from(codes, Source::Own { pool, options, made: Mutex::new(Made { pool: None, before: 0 }) })
+        let made = Mutex::new(Made { pool: None, before: 0, idle: Vec::new() });
+        Self::from(codes, Source::Own { pool, options, made, permits: Semaphore::new(most as usize) })
     }
 
     /// The application's.
@@ -79,11 +84,11 @@ impl<D: Database> Connections<D> {
     fn pool(&self) -> (Pool<D>, u64) {
         match &self.source {
             Source::Given(pool) => (pool.clone(), 0),
-            Source::Own { pool, options, made } => {
+            Source::Own { pool, options, made, .. } => {
                 let mut made = made.lock();
                 let make = || {
                     self.prove();
-                    pool.clone().connect_lazy_with((**options).clone())
+                    (**pool).clone().connect_lazy_with((**options).clone())
                 };
                 (made.pool.get_or_insert_with(make).clone(), made.before)
             }
@@ -98,11 +103,40 @@ impl<D: Database> Connections<D> {
         }
         let (pool, number) = self.pool();
         let mut lent = Lent { from: self, number, state: State::Waiting };
-        match pool.acquire().await {
+        match self.connection(&pool, number).await {
             Ok(connection) => lent.state = State::Lent(connection),
             Err(error) => return Err(self.codes.failure(error, None)),
         }
         Ok(lent)
+    }
+
+    async fn connection(&self, pool: &Pool<D>, number: u64) -> Result<Held<'_, D>, Driver> {
+        let Source::Own { permits, made, .. } = &self.source else {
+            return pool.acquire().await.map(Held::Given);
+        };
+        let permit = timeout(PATIENCE, permits.acquire()).await.ok().and_then(Result::ok);
+        let permit = permit.ok_or(Driver::PoolTimedOut)?;
+        let idle = || {
+            let mut made = made.lock();
+            if made.before == number { made.idle.pop() } else { None }
+        };
+        while let Some((mut connection, since)) = idle() {
+            if since.elapsed() < IDLE || connection.ping().await.is_ok() {
+                return Ok(Held::Own(connection, permit));
+            }
+        }
+        Ok(Held::Own(pool.acquire().await?.detach(), permit))
+    }
+
+    /// Takes one back that is in order.
+    fn keep(&self, connection: D::Connection, number: u64) {
+        if let Source::Own { made, .. } = &self.source {
+            let mut made = made.lock();
+            if made.before == number && made.pool.is_some() {
+                made.idle.retain(|(_, since)| since.elapsed() < KEPT);
+                made.idle.push((connection, Instant::now()));
+            }
+        }
     }
 
     fn prove(&self) {
@@ -115,6 +149,7 @@ impl<D: Database> Connections<D> {
             let mut made = made.lock();
             if made.before == number && made.pool.take().is_some() {
                 made.before += 1;
+                made.idle.clear();
             }
         }
     }
@@ -122,7 +157,16 @@ impl<D: Database> Connections<D> {
     /// Closes; the next use makes a new pool. The application's own stays open.
     pub(crate) async fn close(&self) {
         if let Source::Own { made, .. } = &self.source {
-            let pool = made.lock().pool.take();
+            let (pool, idle) = {
+                let mut made = made.lock();
+                // What is lent now is not taken back.
+                made.before += 1;
+                (made.pool.take(), std::mem::take(&mut made.idle))
+            };
+            for (connection, _) in idle {
+                // It is closed in any case; a server that can't be told so finds out.
+                _ = connection.close().await;
+            }
             if let Some(pool) = pool {
                 pool.close().await;
             }
@@ -145,19 +189,25 @@ impl<D: Database> std::fmt::Debug for Source<D> {
 pub(crate) struct Lent<'a, D: Database> {
     from: &'a Connections<D>,
     number: u64,
-    state: State<D>,
+    state: State<'a, D>,
 }
 
-enum State<D: Database> {
+enum State<'a, D: Database> {
     Waiting,
-    Lent(PoolConnection<D>),
+    Lent(Held<'a, D>),
     GivenBack,
+}
+
+enum Held<'a, D: Database> {
+    Own(D::Connection, SemaphorePermit<'a>),
+    Given(PoolConnection<D>),
 }
 
 impl<D: Database> Lent<'_, D> {
     pub(crate) fn connection(&mut self) -> Result<&mut D::Connection, Driver> {
         match &mut self.state {
-            State::Lent(connection) => Ok(&mut *connection),
+            State::Lent(Held::Own(connection, _)) => Ok(connection),
+            State::Lent(Held::Given(connection)) => Ok(&mut *connection),
             State::Waiting | State::GivenBack => Err(Driver::PoolClosed),
         }
     }
@@ -168,7 +218,12 @@ impl<D: Database> Lent<'_, D> {
             Err(error) if self.from.codes.broke(error) => self.from.give_up(self.number),
             _ => {
                 self.from.prove();
-                self.state = State::GivenBack;
+                if let State::Lent(Held::Own(connection, permit)) =
+                    std::mem::replace(&mut self.state, State::GivenBack)
+                {
+                    self.from.keep(connection, self.number);
+                    drop(permit);
+                }
             }
         }
         outcome.map_err(|error| self.from.codes.failure(error, ask))
@@ -178,10 +233,12 @@ impl<D: Database> Lent<'_, D> {
 impl<D: Database> Drop for Lent<'_, D> {
     fn drop(&mut self) {
         match std::mem::replace(&mut self.state, State::GivenBack) {
-            State::GivenBack => {}
+            State::GivenBack | State::Lent(Held::Own(..)) => {}
             // Without a runtime there is nobody whom the pool could tell.
-            State::Lent(connection) if Handle::try_current().is_err() => std::mem::forget(connection),
-            State::Lent(connection) => drop(connection.detach()),
+            State::Lent(Held::Given(connection)) if Handle::try_current().is_err() => {
+                std::mem::forget(connection);
+            }
+            State::Lent(Held::Given(connection)) => drop(connection.detach()),
             State::Waiting => {
                 let now = self.from.began.elapsed().as_millis() as u64;
                 if now.saturating_sub(self.from.proven.load(Relaxed)) > STUCK.as_millis() as u64 {

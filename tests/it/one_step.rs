@@ -1,0 +1,190 @@
+//! One hit, one step: a page with all its `Vary` lists, cookies and tags is one command on Redis, one pipelined exchange with each
+//! Memcached server at the same time, one statement in SQL. Counted on the wire, as alternations of question and answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::response::IntoResponse;
+use http::{HeaderValue, Method, Request, header};
+use larder::prelude::*;
+use larder_tests::proxy::{Proxies, Steps};
+use larder_tests::{env, reqwest::Url};
+use tempfile::TempDir;
+
+use crate::support::{ask, origin, request};
+
+/// A busy machine must not make a test fail.
+const PATIENT: &str = "deadline=60s";
+
+/// Nobody else on the same server has it.
+fn prefix() -> String {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    format!("step{}.{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst))
+}
+
+/// The URL of a server, through a proxy, for a cache of one's own.
+async fn through_a_proxy(url: &str) -> (Proxies, String) {
+    let mut url = Url::parse(url).expect("the server's URL");
+    let host = url.host_str().expect("a host").to_owned();
+    let port = url.port().expect("a port");
+    let proxies = Proxies::before(&[format!("{host}:{port}")]).await;
+    let address = proxies.addresses()[0];
+    url.set_host(Some(&address.ip().to_string())).expect("a host that can be set");
+    url.set_port(Some(address.port())).expect("a port that can be set");
+    (proxies, format!("{url}?prefix={}&{PATIENT}", prefix()))
+}
+
+async fn memcached(servers: usize) -> (Proxies, String) {
+    let proxies = Proxies::before(&env::memcached()[..servers]).await;
+    let addresses: Vec<String> = proxies.addresses().iter().map(ToString::to_string).collect();
+    let url = format!("memcached://{}?prefix={}&max_silence=60s&{PATIENT}", addresses.join(","), prefix());
+    (proxies, url)
+}
+
+/// A page with as many tags as its path says, and these lines of `Vary`: `/3/cookie`.
+fn pages() -> Router {
+    let (app, _) = origin(|run, parts| {
+        let mut words = parts.uri.path().trim_start_matches('/').split('/');
+        let tags: usize = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
+        let tags = PageTags::new((0..tags).map(|i| format!("tag{i}")));
+        let mut response = (tags, format!("run {run}")).into_response();
+        for name in words.filter(|word| *word != "-") {
+            response.headers_mut().append(header::VARY, HeaderValue::from_str(name).expect("a name"));
+        }
+        response
+    });
+    app
+}
+
+fn asked(path: &str, cookie: Option<&str>, method: Method) -> Request<axum::body::Body> {
+    let mut fields = vec![("accept-language", "de")];
+    fields.extend(cookie.map(|cookie| ("cookie", cookie)));
+    request(method, path, &fields)
+}
+
+const TAGS: [usize; 3] = [0, 3, 16];
+const VARY: [&str; 3] = ["-", "accept-language", "accept-language/cookie/x-other"];
+
+/// Every kind of page, asked for with and without a cookie, from who wrote it and from another process.
+async fn each_hit_is_one_step(url: &str, taken: impl Fn() -> Steps) {
+    let caches = [larder::open(url).expect("a cache"), larder::open(url).expect("a cache")];
+    let [writer, reader] = caches.each_ref().map(|cache| pages().layer(cache_page(600).cache(cache)));
+    for (tags, vary) in TAGS.into_iter().flat_map(|tags| VARY.map(|vary| (tags, vary))) {
+        for (cookie, method) in [
+            (None, Method::GET),
+            (Some("sessionid=1"), Method::GET),
+            (Some("sessionid=1"), Method::HEAD),
+            // What only HEAD has asked for stands elsewhere.
+            (Some("sessionid=2"), Method::HEAD),
+        ] {
+            let path = format!("/{tags}/{vary}");
+            let what = format!("{method} {path} with {cookie:?}");
+            let ask = async |app: &Router| ask(app, asked(&path, cookie, method.clone())).await;
+            let mut made = 0;
+            loop {
+                let answer = ask(&writer).await;
+                if answer.is_hit() {
+                    break;
+                }
+                made += 1;
+                assert!(made < 1000, "{what} is not stored: {}", answer.cache_status());
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            for (who, app) in [("who wrote it", &writer), ("another", &reader)] {
+                // Until each connection has prepared its statements, and all is remembered.
+                for _ in 0..5 {
+                    assert!(ask(app).await.is_hit(), "{what}, {who}");
+                }
+                let mut at_once = false;
+                for _ in 0..5 {
+                    _ = taken();
+                    assert!(ask(app).await.is_hit(), "{what}, {who}");
+                    let Steps { each, rounds } = taken();
+                    assert!(each.iter().sum::<usize>() > 0, "{what}, {who}: nothing was counted");
+                    assert!(each.iter().all(|count| *count <= 1), "{what}, {who}: {each:?}");
+                    at_once |= rounds == 1;
+                }
+                assert!(at_once, "{what}, {who}: one server is asked after another");
+            }
+        }
+    }
+    for cache in caches {
+        cache.clear().await.expect("it is cleared");
+    }
+}
+
+#[tokio::test]
+async fn a_hit_is_one_command_on_redis() {
+    let (proxies, url) = through_a_proxy(&env::redis_url()).await;
+    each_hit_is_one_step(&url, || proxies.take()).await;
+}
+
+#[tokio::test]
+async fn a_hit_is_one_exchange_with_memcached() {
+    let (proxies, url) = memcached(1).await;
+    each_hit_is_one_step(&url, || proxies.take()).await;
+}
+
+#[tokio::test]
+async fn a_hit_is_one_exchange_with_each_of_three_memcached_servers_at_the_same_time() {
+    let (proxies, url) = memcached(3).await;
+    proxies.hold(Duration::from_millis(5));
+    each_hit_is_one_step(&url, || proxies.take()).await;
+}
+
+#[tokio::test]
+async fn a_hit_is_one_statement_on_postgresql() {
+    on_a_database(&env::postgres_url()).await;
+}
+
+#[tokio::test]
+async fn a_hit_is_one_statement_on_mariadb() {
+    on_a_database(&env::mysql_url()).await;
+}
+
+async fn on_a_database(url: &str) {
+    let (proxies, url) = through_a_proxy(url).await;
+    let url = format!("{url}&table=one_step_{}", std::process::id());
+    each_hit_is_one_step(&url, || proxies.take()).await;
+}
+
+#[tokio::test]
+async fn a_hit_is_one_statement_in_sqlite() {
+    let directory = TempDir::new().expect("a directory");
+    let statements = Statements::default();
+    let _counting = tracing::subscriber::set_default(statements.clone());
+    let url = format!("sqlite://{}?{PATIENT}", directory.path().join("cache.db").display());
+    each_hit_is_one_step(&url, || {
+        let count = statements.0.swap(0, Ordering::SeqCst);
+        Steps { each: vec![count], rounds: count }
+    })
+    .await;
+}
+
+/// What the SQL backend says of each statement, counted.
+#[derive(Clone, Default)]
+struct Statements(Arc<AtomicUsize>);
+
+impl tracing::Subscriber for Statements {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target() == "larder::statements"
+    }
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
