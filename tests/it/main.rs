@@ -27,6 +27,7 @@ mod g3_once;
 mod g3_storing;
 mod g3_uncacheable;
 mod g4_nested;
+mod g5_one_deadline;
 mod g6_at_rest;
 mod g6_whole;
 mod g7_bounded;

@@ -33,6 +33,14 @@ async fn all(cache: &Cache) -> Vec<String> {
         said(cache.clear().await),
         said(cache.incr("key", 1).await),
         said(cache.decr("key", 1).await),
+        said(cache.ttl("key").await),
+        said(cache.persist("key").await),
+        said(cache.expire_at("key", 1).await),
+        said(cache.keys("*").await),
+        said(cache.iter_keys("*").next().await),
+        said(cache.delete_pattern("*").await),
+        said(cache.incr_version("key").await),
+        said(cache.decr_version("key").await),
         said(cache.get_or_set("key", || async { 7 }).await),
     ]
 }
@@ -58,6 +66,14 @@ async fn dr_20_dr_21_every_operation_gives_what_it_gives_when_nothing_is_there_a
             "false",
             "0",
             "()",
+            "not-found",
+            "not-found",
+            "Missing",
+            "false",
+            "false",
+            "[]",
+            "None",
+            "0",
             "not-found",
             "not-found",
             "7",
@@ -96,6 +112,8 @@ async fn what_promises_something_and_what_the_caller_did_wrong_is_never_ignored(
         stage.store.turn(Mode::Fails(kind));
         assert_eq!(cache.invalidate(["tag"]).await.unwrap_err().kind(), kind);
         assert_eq!(cache.ping().await.unwrap_err().kind(), kind);
+        let locked = cache.lock("lock").try_acquire().await.unwrap_err();
+        assert!(locked.is_transient(), "{locked}");
         assert_eq!(cache.set("key", &unwritable).await.unwrap_err().kind(), ErrorKind::Encode);
     }
     for kind in [ErrorKind::TooLarge, ErrorKind::Unsupported, ErrorKind::Value] {
@@ -107,6 +125,19 @@ async fn what_promises_something_and_what_the_caller_did_wrong_is_never_ignored(
         stage.store.turn(Mode::Fails(kind));
         assert_eq!(cache.set("key", 1).await.unwrap_err().kind(), kind);
     }
+}
+
+#[tokio::test]
+async fn a_walk_ends_where_the_store_fails_and_does_not_begin_anew() {
+    let stage = Stage::new();
+    let cache = stage.builder().ignore_errors(true).build().unwrap();
+    cache.set_many((0..10).map(|i| (format!("key{i}"), i))).await.unwrap();
+    let mut walk = cache.iter_keys("*").batch(3);
+    assert!(walk.next().await.unwrap().is_some());
+    stage.store.turn(Mode::Fails(ErrorKind::Unavailable));
+    while walk.next().await.unwrap().is_some() {}
+    stage.store.turn(Mode::Fine);
+    assert_eq!(walk.next().await.unwrap(), None);
 }
 
 #[tokio::test]

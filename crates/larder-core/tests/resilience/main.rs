@@ -13,23 +13,23 @@ use std::sync::Arc;
 use larder_core::{Cache, CacheBuilder, Event, ManualClock};
 use parking_lot::Mutex;
 
-use faulty::Faulty;
+use faulty::Store;
 
 /// A store that fails as it is told, the hand of the clock, and what was told.
 struct Stage {
-    store: Faulty,
+    store: Store,
     hand: ManualClock,
     events: Arc<Mutex<Vec<Event>>>,
 }
 
 impl Stage {
     fn new() -> Self {
-        Self { store: Faulty::new(), hand: ManualClock::new(1_700_000_000_000), events: Arc::default() }
+        Self { store: Store::new(), hand: ManualClock::new(1_700_000_000_000), events: Arc::default() }
     }
 
     fn builder(&self) -> CacheBuilder {
         let events = Arc::clone(&self.events);
-        Cache::builder(self.store.clone())
+        Cache::builder(self.store.backend.clone())
             .clock(self.hand.clock())
             .on_event(move |event| events.lock().push(*event))
     }
