@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use futures_util::future::join_all;
 use http::{Method, Request, Response};
-use larder::{Cache, CacheBuilder, CachesLayer, ManualClock, cache_page};
+use larder::{Cache, CacheBuilder, CachesLayer, ManualClock, Policy, cache_page};
 use larder_core::Event;
 use larder_memory::Memory;
 use larder_testkit::{Fault, Faults, Faulty, Plain};
@@ -60,6 +60,7 @@ fn mounts(app: &Router, cache: &Cache) -> Vec<(&'static str, Router)> {
     let page = || app.clone().layer(cache_page(60).cache(cache));
     vec![
         ("cache_page", page()),
+        ("a gateway", app.clone().layer(cache_page(60).cache(cache).policy(Policy::shared()))),
         ("site", larder::site(app.clone()).cache(cache).into_router()),
         ("inside a CachesLayer", app.clone().layer(cache_page(60)).layer(CachesLayer::new(cache))),
         ("cache_page inside cache_page", page().layer(cache_page(60).cache(cache).key_prefix("outer"))),
@@ -71,8 +72,9 @@ fn mounts(app: &Router, cache: &Cache) -> Vec<(&'static str, Router)> {
 fn stages(build: impl Fn(CacheBuilder) -> CacheBuilder) -> Vec<(&'static str, Door, Router, Runs)> {
     let names = 0..mounts(&Router::new(), &Cache::new(Memory::new())).len();
     let stage = |at| {
-        let (door, (app, runs)) = (Door::new(), saying(&[("vary", "accept-language")]));
-        let cache = build(door.builder()).build().unwrap();
+        let (door, (app, runs)) =
+            (Door::new(), saying(&[("vary", "accept-language"), ("cache-control", "max-age=60")]));
+        let cache = build(door.builder()).build().expect("a cache");
         let (name, app) = mounts(&app, &cache).swap_remove(at);
         (name, door, app, runs)
     };

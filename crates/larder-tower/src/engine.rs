@@ -126,11 +126,7 @@ impl Engine {
         }
         let headers = parts.headers.clone();
         let enclosed = enclosed.cloned().unwrap_or_default();
-        let cache = parts
-            .extensions
-            .get::<Waits>()
-            .and_then(|waits| waits.of(&cache))
-            .unwrap_or_else(|| cache.for_request());
+        let cache = Waits::handle(&parts.extensions, &cache);
         let engine = self.clone();
         Entrance::Visit(Box::new(Visit { engine, cache, identity, facts, headers, began, enclosed }))
     }

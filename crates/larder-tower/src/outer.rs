@@ -156,8 +156,12 @@ pub(crate) struct Enclosed {
 pub(crate) struct Waits(Vec<Cache>);
 
 impl Waits {
-    /// The handle on the same store that was used outside.
-    pub(crate) fn of(&self, cache: &Cache) -> Option<Cache> {
+    /// The handle for a request: that of a layer outside on the same store, if there is one.
+    pub(crate) fn handle(extensions: &Extensions, cache: &Cache) -> Cache {
+        extensions.get::<Self>().and_then(|waits| waits.of(cache)).unwrap_or_else(|| cache.for_request())
+    }
+
+    fn of(&self, cache: &Cache) -> Option<Cache> {
         self.0.iter().find(|known| known.is_same(cache)).cloned()
     }
 

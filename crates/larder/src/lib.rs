@@ -51,8 +51,8 @@ pub mod prelude;
 #[cfg(feature = "config")]
 pub use config::{from_env, from_file, from_str};
 pub use larder_core::{
-    Backend, Cache, CacheBuilder, CacheUrl, Caches, Capabilities, Clock, Codec, Dummy, DynBackend, Entry,
-    Error, ErrorKind, FillError, ManualClock, Schemes, Tag, Timeout,
+    Backend, Breaker, Cache, CacheBuilder, CacheUrl, Caches, Capabilities, Clock, Codec, Dummy, DynBackend,
+    Entry, Error, ErrorKind, Event, FillError, ManualClock, Operation, Schemes, Tag, Timeout,
 };
 pub use larder_http as http_rules;
 pub use larder_page::{CachePage, CachePageService, cache_page};

@@ -48,7 +48,7 @@ pub fn schemes() -> Schemes {
 }
 
 /// Opens a cache: `memory:`, `dummy:`, `file:///dir`, `redis://host/1`, `memcached://a,b`, `sqlite:///file.db`, `postgres://host/database`, `mysql://host/database`,
-/// with `timeout`, `prefix`, `version` and `deadline` as options for all. Nothing is connected yet: a server that is down does not stop a
+/// with `timeout`, `prefix`, `version`, `deadline`, `breaker`, `cooldown` and `ignore_errors` as options for all. Nothing is connected yet: a server that is down does not stop a
 /// start-up.
 ///
 /// # Errors

@@ -67,6 +67,7 @@ where
     }
     let outer = parts.extensions.get::<Outer>().cloned();
     parts.extensions.insert(lead.enclosing());
+    lead.visit.pass_on_waits(&mut parts.extensions);
     let limit = lead.visit.engine.settings().max_fill;
     let detaches = outer.is_none() && lead.leader.is_some();
     let witness = SessionWitness::of(&parts.extensions);

@@ -32,7 +32,7 @@ use crate::detach;
 use crate::engine::{Engine, REGROUPS, Visit, has_body, into_body, say, say_bypass};
 use crate::identity::Identity;
 use crate::landing::{Landing, Traffic};
-use crate::outer::{Enclosed, Outer};
+use crate::outer::{Enclosed, Outer, Waits};
 use crate::page::is_safe;
 use crate::which::{Chosen, choose};
 
@@ -141,6 +141,7 @@ where
     };
     let (headers, enclosed) = (parts.headers.clone(), enclosed.cloned().unwrap_or_default());
     parts.extensions.remove::<Enclosed>();
+    let cache = Waits::handle(&parts.extensions, &cache);
     let visit = Visit { engine: engine.clone(), cache, identity, facts, headers, began, enclosed };
     visit_store(visit, ask, service, Request::from_parts(parts, body)).await
 }
@@ -386,6 +387,7 @@ where
         other => other.clone(),
     };
     (visit.facts.conditional, visit.facts.solo, visit.facts.head, ask.range) = (false, false, false, None);
+    visit.cache = visit.cache.beside_requests();
     detach::spawn(limit, async move {
         let settings = visit.engine.settings();
         let Ok(fill) = visit.cache.begin(&visit.known_tags()).await else { return };
@@ -408,7 +410,7 @@ where
 async fn alone<S, B>(
     visit: Visit,
     service: S,
-    request: Request<B>,
+    mut request: Request<B>,
     forward: Forward,
     reason: Reason,
 ) -> Result<Response<Body>, S::Error>
@@ -416,6 +418,7 @@ where
     S: Cacheable<B>,
     B: Send + 'static,
 {
+    visit.pass_on_waits(request.extensions_mut());
     let mut response = into_body(service.oneshot(request).await?);
     visit.label(&mut response);
     say(response.headers_mut(), forward, Some(reason));

@@ -146,7 +146,7 @@ async fn keep(
     let visit = Visit {
         engine: engine.clone(),
         began: cache.clock().now(),
-        cache,
+        cache: cache.for_request(),
         identity,
         facts,
         headers: asked.headers,
