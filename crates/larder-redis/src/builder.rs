@@ -144,6 +144,12 @@ impl RedisBuilder {
     /// [`Config`](larder_core::ErrorKind::Config) if a setting can't be right: TLS over a Unix socket, a certificate that can't be read, a time of zero;
     /// [`Unsupported`](larder_core::ErrorKind::Unsupported) for TLS without the feature `tls`.
     pub fn build(self) -> Result<Redis, Error> {
+        self.check()?;
+        let shown = self.shown();
+        Ok(Redis { shown: shown.into(), store: self.store()?, remembered: Arc::new(Remembered::default()) })
+    }
+
+    fn check(&self) -> Result<(), Error> {
         if self.connect_timeout.is_zero() || self.max_silence.is_zero() {
             return Err(Error::config(
                 "connect_timeout and max_silence must be more than 0; leave them out for 1 s",
@@ -161,9 +167,7 @@ impl RedisBuilder {
         if nowhere {
             return Err(Error::config("a Redis cache needs a host; write redis://127.0.0.1:6379/0, say"));
         }
-        self.check_place()?;
-        let shown = self.shown();
-        Ok(Redis { shown: shown.into(), store: self.store()?, remembered: Arc::new(Remembered::default()) })
+        self.check_place()
     }
 
     fn check_place(&self) -> Result<(), Error> {
@@ -183,7 +187,7 @@ impl RedisBuilder {
     }
 
     /// Where it is, for people: no user, no password.
-    fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         let scheme = if self.tls { "rediss" } else { "redis" };
         match &self.place {
             Place::Host(host, port) => format!("{scheme}://{host}:{port}/{}", self.database),
@@ -217,11 +221,7 @@ impl RedisBuilder {
                 Store::Replicated(Arc::new(Replicated::new(one(host, *port)?, replicas)))
             }
             Place::Watched(sentinels, master) => {
-                let who = || settings(0, None, self.sentinel_password.as_deref());
-                let sentinels = sentinels.iter().map(|(host, port)| dial.client(host, *port, who()));
-                let sentinels = sentinels.collect::<Result<_, _>>().map_err(wrong)?;
-                let watched = Watched { sentinels, master: master.clone(), dial, settings: server };
-                Store::One(Arc::new(Connector::new(Target::Watched(watched), patience, silence)))
+                Store::One(Arc::new(connector(Target::Watched(self.primary_of(sentinels, master, dial)?))))
             }
             #[cfg(feature = "cluster")]
             Place::Nodes(nodes) => {
@@ -229,6 +229,41 @@ impl RedisBuilder {
                 Store::Cluster(Arc::new(Cluster::new(nodes, dial, server, patience, silence)))
             }
         })
+    }
+}
+
+impl RedisBuilder {
+    fn primary_of(&self, sentinels: &[(String, u16)], master: &str, dial: Dial) -> Result<Watched, Error> {
+        let who = || settings(0, None, self.sentinel_password.as_deref());
+        let sentinels = sentinels.iter().map(|(host, port)| dial.client(host, *port, who()));
+        let sentinels = sentinels.collect::<Result<_, _>>().map_err(wrong)?;
+        let settings = settings(self.database, self.username.as_deref(), self.password.as_deref());
+        Ok(Watched { sentinels, master: master.to_owned(), dial, settings })
+    }
+
+    /// For what any one server of those named will do, and how long to wait for it: where to try, one after the other.
+    pub(crate) fn targets(&self) -> Result<(Vec<Target>, Duration, Duration), Error> {
+        self.check()?;
+        let dial = Dial::new(self.tls, self.ca.as_deref())?;
+        let server = settings(self.database, self.username.as_deref(), self.password.as_deref());
+        let one = |(host, port): &(String, u16)| {
+            dial.client(host, *port, server.clone()).map(Target::One).map_err(wrong)
+        };
+        let targets = match &self.place {
+            Place::Socket(path) => vec![Target::One(dial.local(path, server.clone())?)],
+            Place::Host(host, port) => vec![one(&(host.clone(), *port))?],
+            #[cfg(feature = "cluster")]
+            Place::Nodes(nodes) => nodes.iter().map(one).collect::<Result<_, _>>()?,
+            Place::Watched(sentinels, master) => {
+                vec![Target::Watched(self.primary_of(sentinels, master, dial.clone())?)]
+            }
+        };
+        Ok((targets, self.connect_timeout, self.max_silence))
+    }
+
+    /// The number of the database.
+    pub(crate) fn number(&self) -> u32 {
+        self.database
     }
 }
 

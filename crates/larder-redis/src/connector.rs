@@ -148,7 +148,7 @@ enum Step {
 }
 
 /// How long to leave a server alone after so many failures. Part of it is chance, so that not all processes come at once.
-fn pause(failures: u32) -> Duration {
+pub(crate) fn pause(failures: u32) -> Duration {
     let full = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
     let chance = RandomState::new().hash_one(failures) % 1_000;
     full.mul_f64(0.5 + chance as f64 / 2_000.0)

@@ -44,6 +44,7 @@
 
 mod ask;
 mod backend;
+mod backplane;
 mod builder;
 mod change;
 mod connector;
@@ -67,6 +68,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use backplane::RedisBackplane;
 pub use builder::RedisBuilder;
 pub use url::open;
 

@@ -28,18 +28,23 @@ pub(crate) struct Watched {
 impl Target {
     /// Connects; each of the steps it takes may take as long as `timeout`.
     pub(crate) async fn open(&self, timeout: Duration) -> Result<Link, RedisError> {
-        let watched = match self {
-            Self::One(client) => return Link::open(client, timeout).await,
-            Self::Watched(watched) => watched,
-        };
-        let (host, port) = watched.primary(timeout).await?;
-        let client = watched.dial.client(&host, port, watched.settings.clone())?;
-        let link = Link::open(&client, timeout).await?;
-        if !link.is_primary() {
+        let link = Link::open(&self.client(timeout).await?, timeout).await?;
+        if matches!(self, Self::Watched(_)) && !link.is_primary() {
             let text = "the server that Sentinel named is a replica";
             return Err((ErrorKind::MasterNameNotFoundBySentinel, text).into());
         }
         Ok(link)
+    }
+
+    /// Of whom to connect to now.
+    pub(crate) async fn client(&self, timeout: Duration) -> Result<Client, RedisError> {
+        match self {
+            Self::One(client) => Ok(client.clone()),
+            Self::Watched(watched) => {
+                let (host, port) = watched.primary(timeout).await?;
+                watched.dial.client(&host, port, watched.settings.clone())
+            }
+        }
     }
 }
 

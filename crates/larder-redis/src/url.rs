@@ -34,6 +34,11 @@ const PORT: u16 = 6379;
 /// [`Config`](larder_core::ErrorKind::Config) for a URL that can't be right; [`Unsupported`](larder_core::ErrorKind::Unsupported) for a Cluster without
 /// the feature `cluster`, and for TLS without the feature `tls`.
 pub fn open(url: &mut CacheUrl) -> Result<Redis, Error> {
+    builder(url)?.build()
+}
+
+/// The settings in a URL.
+pub(crate) fn builder(url: &mut CacheUrl) -> Result<RedisBuilder, Error> {
     let scheme = url.scheme().to_owned();
     let authority = url.authority().unwrap_or_default().to_owned();
     let path = url.path().to_owned();
@@ -99,7 +104,7 @@ pub fn open(url: &mut CacheUrl) -> Result<Redis, Error> {
     if let Some(path) = url.take("ca_file") {
         builder = builder.ca_file(path);
     }
-    builder.build()
+    Ok(builder)
 }
 
 #[cfg(feature = "cluster")]

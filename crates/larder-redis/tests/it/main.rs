@@ -1,6 +1,7 @@
 //! The Redis backend against servers of its own: the suite of every backend, and what is special here.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod backplane;
 mod faults;
 mod sentinel;
 mod server;
