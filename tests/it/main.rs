@@ -38,6 +38,7 @@ mod mounts_ready;
 mod one_step;
 mod peers;
 mod peers_bodies;
+mod precompressed;
 mod ranges;
 mod servers;
 mod structured;

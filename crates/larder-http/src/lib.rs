@@ -64,6 +64,7 @@
 //! | [`patch`] | how do I say it on a response? | `django.utils.cache` |
 //! | [`vary`], [`field`](mod@field) | which requests may it answer? | RFC 9111 §4.1 |
 //! | [`no_vary_search`] | which parts of the query count? | No-Vary-Search |
+//! | [`coding`] | which form does the client take? | RFC 9110 §12.5.3 |
 //! | [`storable`] | may it be stored? | RFC 9111 §3, Django's `UpdateCacheMiddleware` |
 //! | [`age`], [`lifetime`], [`freshness`] | is it still good? | RFC 9111 §4.2, RFC 5861 |
 //! | [`etag`], [`validator`] | does the client have it already? | RFC 9110 §8.8, §13 |
@@ -82,6 +83,7 @@
 pub mod age;
 pub mod cache_control;
 pub mod cache_status;
+pub mod coding;
 pub mod date;
 pub mod delta;
 mod directives;
@@ -107,6 +109,7 @@ pub mod wire_v1;
 pub use age::initial_age_ms;
 pub use cache_control::{CacheControl, FieldRule};
 pub use cache_status::{CACHE_STATUS, CacheStatus, Forward};
+pub use coding::{Coding, CodingWeights, Form, coding_weights};
 pub use date::{UnixMillis, format_date, parse_date};
 pub use delta::Delta;
 pub use etag::{EntityTag, quote_etag};

@@ -20,7 +20,7 @@
 //! # Ok::<(), larder_http::WireError>(())
 //! ```
 
-use crate::{freshness::Timing, wire_v1};
+use crate::{coding::Form, freshness::Timing, wire_v1};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};
 use std::fmt;
@@ -51,6 +51,9 @@ pub struct StoredMeta {
     pub timing: Timing,
     /// How long the origin took to make it, in milliseconds.
     pub fill_ms: u32,
+    /// The body in content codings, the plain one aside. Not part of the stored-response format: whoever keeps it
+    /// keeps these beside it.
+    pub forms: Vec<Form>,
 }
 
 /// What kind of entry it is.
@@ -94,6 +97,7 @@ impl StoredResponse {
             + fields.sum::<usize>()
             + vary.sum::<usize>()
             + self.meta.key.len()
+            + self.meta.forms.iter().map(|form| size_of::<Form>() + form.body.len()).sum::<usize>()
             + self.body.len()
     }
 }

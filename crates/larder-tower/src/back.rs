@@ -14,6 +14,7 @@ use larder_http::{
 };
 
 use crate::body::{Drained, Resumed, SharedBody, drain_now};
+use crate::coded;
 use crate::cookies::CookieRule;
 use crate::detach;
 use crate::engine::{Lead, PASS_ERROR_MILLIS, PASS_MILLIS, known_length, say};
@@ -145,6 +146,9 @@ impl Lead {
             added.vary_cookie |= !larder_http::has_vary(&headers, "cookie");
             patch_vary(&mut headers, ["Cookie"]);
         }
+        if settings.precompress && coded::is_compressible(&headers) {
+            patch_vary(&mut headers, ["Accept-Encoding"]);
+        }
         let mut tags = settings.tags.clone();
         tags.push(identity.url_tag());
         if let Some(PageTags(more)) = parts.extensions.get() {
@@ -238,6 +242,7 @@ impl Lead {
             },
             timing: plan.timing,
             fill_ms: u32::try_from(now.saturating_sub(visit.began)).unwrap_or(u32::MAX),
+            forms: Vec::new(),
         };
         let mut status = CacheStatus::forward(forward);
         (status.stored, status.ttl) = (true, Some(plan.timing.ttl_secs(now)));
@@ -272,6 +277,7 @@ impl Lead {
                 landed: Arc::clone(landed),
                 leader: leader.clone(),
                 keep: plan.gateway.as_ref().map(|gateway| gateway.keep),
+                precompress: settings.precompress && plan.gateway.is_none() && !facts.head,
                 parts: plan.gateway.as_ref().and_then(|gateway| gateway.parts(&visit, &plan.fields)),
             };
             Gate::new(store, Arc::clone(&traffic), flight.clone())

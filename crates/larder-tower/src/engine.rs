@@ -335,6 +335,9 @@ impl Visit {
     /// Takes away from the request what the page must not depend on.
     pub(crate) fn prepare(&self, headers: &mut HeaderMap, leads: bool) {
         self.identity.strip(headers);
+        if self.engine.settings.precompress {
+            headers.remove(header::ACCEPT_ENCODING);
+        }
         // Who makes a page for many makes the whole page; the client's condition is evaluated on it afterwards.
         if leads && self.facts.conditional {
             headers.remove(header::IF_NONE_MATCH);

@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 
 use crate::admit::Facts;
 use crate::body::SharedBody;
+use crate::coded;
 use crate::detach;
 use crate::identity::{Identity, Variant};
 use crate::outer::Added;
@@ -152,6 +153,8 @@ pub(crate) struct Store {
     pub(crate) keep: Option<UnixMillis>,
     /// What a part is joined with.
     pub(crate) parts: Option<Parts>,
+    /// Kept in compressed forms too.
+    pub(crate) precompress: bool,
 }
 
 impl Store {
@@ -188,7 +191,10 @@ impl Store {
             None => respond::seeded(landed.headers.clone()),
             Some(_) => landed.headers.clone(),
         };
-        let page = StoredResponse { status: landed.status, headers, body, meta: landed.meta.clone() };
+        let mut page = StoredResponse { status: landed.status, headers, body, meta: landed.meta.clone() };
+        if self.precompress {
+            page = compressed(page).await;
+        }
         let place = Place {
             identity: &self.identity,
             variant: &landed.variant,
@@ -309,6 +315,19 @@ impl Place<'_> {
         };
         slots.min_by_key(|(_, entry)| age(entry)).map(|(slot, _)| slot)
     }
+}
+
+/// Bodies above this are compressed on a thread that may block.
+const AT_ONCE: usize = 16 << 10;
+
+async fn compressed(mut page: StoredResponse) -> StoredResponse {
+    if page.body.len() <= AT_ONCE || tokio::runtime::Handle::try_current().is_err() {
+        page.meta.forms = coded::forms(&page);
+        return page;
+    }
+    let beside = page.clone();
+    page.meta.forms = tokio::task::spawn_blocking(move || coded::forms(&beside)).await.unwrap_or_default();
+    page
 }
 
 /// The later of two expiries; `None` is never.

@@ -17,6 +17,7 @@ mod back;
 mod body;
 mod cacheable;
 mod caches_layer;
+mod coded;
 mod cookies;
 mod detach;
 mod engine;
@@ -44,7 +45,8 @@ pub use cookies::{CookieRule, IGNORED_COOKIES};
 pub use engine::Engine;
 pub use headers::{
     CacheControlLayer, ConditionalGetLayer, ConditionalGetService, Edit, HeaderFuture, HeaderService,
-    NeverCacheLayer, VaryOnLayer, cache_control, conditional_get, never_cache, vary_on,
+    NeverCacheLayer, ServerTimingFuture, ServerTimingLayer, ServerTimingService, VaryOnLayer, cache_control,
+    conditional_get, never_cache, server_timing, vary_on,
 };
 pub use names::IDENTITY_HEADERS;
 pub use page::PageFuture;

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::HeaderName;
 use larder_core::{Entry, Error, ErrorKind, SharedValue, Value};
-use larder_http::{StoredResponse, VaryFields};
+use larder_http::{Coding, Form, StoredResponse, VaryFields};
 
 /// How many field lists of one URL are remembered; the oldest is forgotten.
 const SETS: usize = 4;
-const MAGIC: &[u8; 4] = b"LRR1";
+const MAGIC: &[u8; 4] = b"LRR2";
 
 /// What stands under a URL's primary key (and, without field lists, in a variant's slot).
 #[derive(Clone, Debug, Default)]
@@ -68,10 +68,27 @@ impl Record {
             }
             sets.push(names.into_iter().collect());
         }
+        let mut forms = Vec::new();
+        for _ in 0..at.byte().ok_or_else(bad)? {
+            let coding = match at.byte().ok_or_else(bad)? {
+                b'g' => Coding::Gzip,
+                b'b' => Coding::Brotli,
+                _ => return Err(bad()),
+            };
+            let len =
+                at.take(4).and_then(|len| len.try_into().ok()).map(u32::from_be_bytes).ok_or_else(bad)?;
+            let begin = at.at;
+            at.take(len as usize).ok_or_else(bad)?;
+            forms.push(Form { coding, body: bytes.slice(begin..at.at) });
+        }
         let rest = bytes.slice(at.at..);
         let page = match rest.is_empty() {
             true => None,
-            false => Some(Arc::new(StoredResponse::decode(rest).map_err(|e| bad().with_source(e))?)),
+            false => {
+                let mut page = StoredResponse::decode(rest).map_err(|e| bad().with_source(e))?;
+                page.meta.forms = forms;
+                Some(Arc::new(page))
+            }
         };
         Ok(Self { sets, page })
     }
@@ -91,6 +108,17 @@ impl SharedValue for Record {
                 out.put_u8(u8::try_from(name.len()).unwrap_or(u8::MAX));
                 out.put_slice(&name[..name.len().min(usize::from(u8::MAX))]);
             }
+        }
+        let forms = self.page.as_ref().map_or(&[][..], |page| &page.meta.forms);
+        let fits = |form: &&Form| u32::try_from(form.body.len()).is_ok();
+        out.put_u8(u8::try_from(forms.iter().filter(fits).count()).unwrap_or(0));
+        for form in forms.iter().filter(fits) {
+            out.put_u8(match form.coding {
+                Coding::Gzip => b'g',
+                Coding::Brotli => b'b',
+            });
+            out.put_u32(u32::try_from(form.body.len()).unwrap_or(0));
+            out.put_slice(&form.body);
         }
         out.put_slice(&page);
         Ok(out.freeze())
@@ -162,6 +190,6 @@ mod tests {
         for cut in 0..bytes.len() {
             assert!(Record::decode(&bytes.slice(..cut)).is_err(), "cut at {cut}");
         }
-        assert!(Record::decode(&Bytes::from_static(b"LRR2")).is_err());
+        assert!(Record::decode(&Bytes::from_static(b"LRR1")).is_err());
     }
 }

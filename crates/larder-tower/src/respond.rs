@@ -11,6 +11,7 @@ use larder_http::{
 
 use crate::admit::Facts;
 use crate::body::Resumed;
+use crate::coded;
 use crate::outer::Added;
 
 /// Answers from a stored page.
@@ -34,6 +35,15 @@ pub(crate) fn from_stored(
         && range::if_range_holds(request, &page.headers, now)
     {
         (code, body) = ranged(&mut headers, body, &specs);
+    } else if matches!(code, StatusCode::OK | StatusCode::NOT_MODIFIED)
+        && let Some(form) = coded::chosen(page, request)
+    {
+        if code == StatusCode::OK {
+            coded::describe(&mut headers, form);
+            body = form.body.clone();
+        } else {
+            coded::weaken(&mut headers);
+        }
     }
     let mut response = finish(code, headers, body, facts, page.meta.flags.head_only);
     if facts.nested {

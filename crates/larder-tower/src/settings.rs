@@ -81,6 +81,7 @@ pub struct Settings {
     pub(crate) max_wait: Duration,
     pub(crate) max_fill: Duration,
     pub(crate) policy: Policy,
+    pub(crate) precompress: bool,
 }
 
 impl Settings {
@@ -105,6 +106,7 @@ impl Settings {
             max_wait: Duration::from_secs(30),
             max_fill: Duration::from_secs(60),
             policy: Policy::origin(),
+            precompress: false,
         }
     }
 }
@@ -243,6 +245,14 @@ macro_rules! layer_setters {
             self
         }
 
+        /// Compresses pages once, when they are stored (gzip; with the feature `brotli` also that), and sends each client the form that
+        /// it takes. The handler never sees `Accept-Encoding`, so all clients share one run and one entry. Off unless said otherwise; pages
+        /// that say `no-transform`, are coded already or do not get smaller stay as they are.
+        pub fn precompress(mut self, compress: bool) -> Self {
+            $crate::Settings::edit(&mut self.settings).set_precompress(compress);
+            self
+        }
+
         /// How long a fill goes on after its client went away; 60 s unless said otherwise.
         pub fn max_fill(mut self, limit: std::time::Duration) -> Self {
             $crate::Settings::edit(&mut self.settings).set_max_fill(limit);
@@ -300,6 +310,9 @@ impl Settings {
     }
     pub fn set_max_waiters(&mut self, waiters: usize) {
         self.max_waiters = waiters;
+    }
+    pub fn set_precompress(&mut self, compress: bool) {
+        self.precompress = compress;
     }
     pub fn set_policy(&mut self, policy: Policy) {
         self.policy = policy;

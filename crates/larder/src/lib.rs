@@ -61,8 +61,8 @@ pub use larder_site::{
 };
 pub use larder_tower::{
     CacheChoice, CacheControlLayer, CachesLayer, ConditionalGetLayer, CookieRule, IDENTITY_HEADERS,
-    IGNORED_COOKIES, NeverCacheLayer, OriginUnreachable, PageTags, PageTimeout, Policy, VaryOnLayer,
-    cache_control, conditional_get, never_cache, vary_on,
+    IGNORED_COOKIES, NeverCacheLayer, OriginUnreachable, PageTags, PageTimeout, Policy, ServerTimingLayer,
+    VaryOnLayer, cache_control, conditional_get, never_cache, server_timing, vary_on,
 };
 pub use open::{open, schemes};
 
@@ -88,6 +88,11 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/http-rules.md")]
 struct HttpRules;
+
+/// The recipe for a CDN, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/behind-a-cdn.md")]
+struct BehindACdn;
 
 /// The examples of the guide for those who come from Django, compiled.
 #[cfg(doctest)]

@@ -37,6 +37,7 @@ mod preferences;
 use crate::directives::closing_quote;
 use http::{HeaderMap, HeaderName, header};
 use preferences::by_weight;
+pub(crate) use preferences::weight;
 use std::borrow::Cow;
 
 /// Writes name and canonical value of one request field, in pieces, to `sink`.

@@ -35,7 +35,7 @@ pub(super) fn by_weight(list: &[u8], order_is_meaningless: bool) -> Option<Vec<u
 }
 
 /// `q=0.5` in thousandths ([RFC 9110 §12.4.2](https://www.rfc-editor.org/rfc/rfc9110#section-12.4.2)).
-fn weight(parameter: &[u8]) -> Option<u16> {
+pub(crate) fn weight(parameter: &[u8]) -> Option<u16> {
     let [b'q' | b'Q', b'=', whole @ (b'0' | b'1'), fraction @ ..] = parameter.trim_ascii() else {
         return None;
     };

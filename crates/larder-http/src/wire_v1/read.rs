@@ -36,7 +36,12 @@ pub(crate) fn decode(bytes: Bytes) -> Result<StoredResponse> {
     if !input.rest.is_empty() {
         return Err(WireError::CORRUPT);
     }
-    Ok(StoredResponse { status, headers, body, meta: StoredMeta { key, vary, flags, timing, fill_ms } })
+    Ok(StoredResponse {
+        status,
+        headers,
+        body,
+        meta: StoredMeta { key, vary, flags, timing, fill_ms, forms: Vec::new() },
+    })
 }
 
 /// The bytes without their checksum, if they are of this version and the checksum is right.

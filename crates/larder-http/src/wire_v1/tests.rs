@@ -34,6 +34,7 @@ fn sample() -> StoredResponse {
                 stale_if_error_ms: 86_400_000,
             },
             fill_ms: 123,
+            forms: Vec::new(),
         },
     }
 }
@@ -174,6 +175,7 @@ fn any_response() -> impl Strategy<Value = StoredResponse> {
                         stale_if_error_ms,
                     },
                     fill_ms,
+                    forms: Vec::new(),
                 },
             }
         })
