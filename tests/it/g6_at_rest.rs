@@ -2,10 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use axum::body::Body;
 use http::Response;
-use larder::cache_page;
+use larder::file::FileCache;
+use larder::{Cache, Compression, cache_page};
 
 use crate::fed::slowly;
 use crate::support::{ask, get, get_with, patient};
@@ -60,4 +62,31 @@ async fn stored_bytes_that_were_flipped_or_cut_are_a_miss_and_are_removed() {
     std::fs::write(&files[0], &whole).unwrap();
     assert!(ask(&app, get("/")).await.is_hit(), "the undamaged bytes are good still");
     std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[tokio::test]
+async fn a_page_is_smaller_at_rest_and_comes_back_whole_under_any_setting() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = |compression| {
+        let backend = FileCache::builder(directory.path()).build().unwrap();
+        Cache::builder(backend).deadline(Duration::from_secs(60)).compression(compression).build().unwrap()
+    };
+    let body = "<li>All that is on this page is said more than once.</li>\n".repeat(1_000);
+    let text = body.clone();
+    let (app, _) = slowly(move |n, _| {
+        let body = text.clone();
+        async move { Response::builder().header("x-call", n.to_string()).body(Body::from(body)).unwrap() }
+    });
+    let layer = |compression| app.clone().layer(cache_page(60).cache(&open(compression)).ignore_cookies());
+    let (packed, plain) = (layer(Compression::lz4()), layer(Compression::none()));
+    ask(&packed, get("/")).await;
+    let size = |path: &PathBuf| std::fs::metadata(path).unwrap().len();
+    let small: u64 = entries(directory.path()).iter().map(size).sum();
+    assert!(small * 5 < body.len() as u64, "{small} of {}", body.len());
+    for app in [&packed, &plain] {
+        let answer = ask(app, get("/")).await;
+        assert!(answer.is_hit(), "{answer:?}");
+        assert_eq!(answer.body, body);
+        assert_eq!(answer.headers["x-call"], "1");
+    }
 }

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use crate::backend::Backend;
 use crate::breaker::Breaker;
 use crate::cache::{Cache, CacheBuilder};
+use crate::codec::Codec;
 use crate::dummy::Dummy;
 use crate::erased::DynBackend;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::pack::Compression;
 use crate::timeout::Timeout;
 use crate::url::{CacheUrl, suggest};
 
@@ -42,7 +44,7 @@ impl Schemes {
     }
 
     /// Adds a scheme. The constructor takes its own options from the URL; `timeout`, `prefix` (or `key_prefix`),
-    /// `version`, `deadline`, `breaker`, `cooldown` and `ignore_errors` are taken for all.
+    /// `version`, `deadline`, `breaker`, `cooldown`, `ignore_errors`, `codec`, `compression` and `compress_above` are taken for all.
     /// It checks everything that needs no I/O, connects to nothing and starts no task.
     #[must_use]
     pub fn register<B: Backend>(
@@ -123,6 +125,7 @@ impl Schemes {
             builder = builder.deadline(deadline);
         }
         builder = resilience(url, builder)?;
+        builder = encoding(url, builder)?;
         url.all_taken()?;
         Ok(builder)
     }
@@ -136,6 +139,25 @@ impl Schemes {
         let known: Vec<&str> = self.constructors.keys().chain(self.features.keys()).copied().collect();
         Error::config(format!("no cache opens {scheme:?} URLs; {}", suggest(scheme, &known)))
     }
+}
+
+/// How values become bytes.
+fn encoding(url: &mut CacheUrl, mut builder: CacheBuilder) -> Result<CacheBuilder, Error> {
+    if let Some(name) = url.take("codec") {
+        let codec = Codec::named(&name).ok_or_else(|| url.wrong("codec", &name, "json, msgpack or raw"))?;
+        builder = builder.codec(codec);
+    }
+    if let Some(text) = url.take("compression") {
+        let compression = Compression::named(&text).map_err(|error| match error.kind() {
+            ErrorKind::Config => url.wrong("compression", &text, Compression::READS),
+            _ => error,
+        })?;
+        builder = builder.compression(compression);
+    }
+    if let Some(bytes) = url.take_bytes("compress_above")? {
+        builder = builder.compress_above(usize::try_from(bytes).unwrap_or(usize::MAX));
+    }
+    Ok(builder)
 }
 
 /// `breaker`, `cooldown` and `ignore_errors`.
@@ -176,7 +198,6 @@ impl fmt::Debug for Schemes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ErrorKind;
 
     #[test]
     fn what_all_urls_share_is_taken_from_each() {
@@ -199,6 +220,22 @@ mod tests {
     }
 
     #[test]
+    fn codec_and_compression_are_options_of_every_url() {
+        for options in ["codec=json", "codec=msgpack&compress_above=4KiB", "codec=raw&compression=none"] {
+            assert!(Schemes::new().open(&format!("dummy:?{options}")).is_ok(), "{options}");
+        }
+        for (feature, there) in [("zstd", cfg!(feature = "zstd")), ("lz4", cfg!(feature = "lz4"))] {
+            match Schemes::new().open(&format!("dummy:?compression={feature}")) {
+                Ok(_) => assert!(there, "{feature}"),
+                Err(e) => {
+                    assert!(!there && e.kind() == ErrorKind::Unsupported, "{e}");
+                    assert!(e.to_string().contains(&format!("feature \"{feature}\"")), "{e}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn wrong_urls_are_config_errors_at_once() {
         for url in [
             "",
@@ -215,6 +252,9 @@ mod tests {
             "dummy:?ignore_errors=maybe",
             "dummy:?prefix=a:b",
             "dummy:?x=1",
+            "dummy:?codec=pickle",
+            "dummy:?compression=gzip",
+            "dummy:?compress_above=much",
             "dummy:?prefix=a&key_prefix=a",
         ] {
             let e = Schemes::new().missing("redis", "redis").open(url).unwrap_err();

@@ -35,6 +35,7 @@ macro_rules! backend_suite {
                 super::$name().await
             }
             mod batches { $crate::__mount_batches! {} }
+            mod codecs { $crate::__mount_codecs! {} }
             mod compare { $crate::__mount_compare! {} }
             mod contract { $crate::__mount_contract! {} }
             mod damage { $crate::__mount_damage! {} }

@@ -40,8 +40,8 @@
 //! # Features
 //!
 //! `config` (default): [`from_file`], [`from_env`] and [`config`]. `memory` (default): [`memory:`](larder_memory). `file`: `file:///dir`. `redis`: `redis://host:6379/1` and
-//! `redis+unix:///path`; `redis-tls`: `rediss://` as well. `memcached`: `memcached://a:11211,b:11211` and `memcached+unix:///path`. `sqlite`: `sqlite:///file.db`. `postgres`: `postgres://host/database`, `mysql`: `mysql://host/database`; `postgres-tls`, `mysql-tls`: the same over TLS. `session`: `tower_sessions` sessions are asked whether a page changed
-//! them. Features add; none changes what another does.
+//! `redis+unix:///path`; `redis-tls`: `rediss://` as well. `memcached`: `memcached://a:11211,b:11211` and `memcached+unix:///path`. `sqlite`: `sqlite:///file.db`. `postgres`: `postgres://host/database`, `mysql`: `mysql://host/database`; `postgres-tls`, `mysql-tls`: the same over TLS. `zstd`, `lz4`: `compression=zstd` and
+//! `compression=lz4` in any URL. `session`: `tower_sessions` sessions are asked whether a page changed them. Features add; none changes what another does.
 
 #[cfg(feature = "config")]
 pub mod config;
@@ -51,8 +51,9 @@ pub mod prelude;
 #[cfg(feature = "config")]
 pub use config::{from_env, from_file, from_str};
 pub use larder_core::{
-    Backend, Breaker, Cache, CacheBuilder, CacheUrl, Caches, Capabilities, Clock, Codec, Dummy, DynBackend,
-    Entry, Error, ErrorKind, Event, FillError, ManualClock, Operation, Schemes, Tag, Timeout,
+    Backend, Breaker, Cache, CacheBuilder, CacheUrl, Caches, Capabilities, Clock, Codec, Compression, Dummy,
+    DynBackend, Entry, Error, ErrorKind, Event, FillError, Lock, ManualClock, Operation, Schemes, Tag,
+    Timeout, Ttl,
 };
 pub use larder_http as http_rules;
 pub use larder_page::{CachePage, CachePageService, cache_page};

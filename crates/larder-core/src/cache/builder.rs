@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::naming::Naming;
-use super::{Cache, Inner};
+use super::{Cache, Inner, packing};
 use crate::backend::Backend;
 use crate::breaker::{Breaker, Circuit};
 use crate::clock::Clock;
@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::events::{Event, Observer, Reporter};
 use crate::flight::Flights;
 use crate::key::Space;
+use crate::pack::Compression;
 use crate::remembered::Remembered;
 use crate::timeout::Timeout;
 
@@ -36,6 +37,8 @@ pub struct CacheBuilder {
     deadline: Duration,
     codec: Codec,
     pub(super) naming: Naming,
+    pub(super) compression: Compression,
+    pub(super) compress_above: usize,
     breaker: Option<Breaker>,
     ignore_errors: bool,
     observer: Option<Observer>,
@@ -53,6 +56,8 @@ impl CacheBuilder {
             deadline: DEFAULT_DEADLINE,
             codec: Codec::default(),
             naming: Naming::default(),
+            compression: Compression::none(),
+            compress_above: crate::pack::ABOVE,
             breaker: Some(Breaker::default()),
             ignore_errors: false,
             observer: None,
@@ -158,8 +163,8 @@ impl CacheBuilder {
     /// The cache. Nothing is connected.
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) if the prefix can't be one (see [`Space::new`]), the deadline is zero, or the breaker could never
-    /// open or close.
+    /// [`Config`](crate::ErrorKind::Config) if the prefix can't be one (see [`Space::new`]), the deadline is zero, the breaker could never
+    /// open or close, or the compression has no such level.
     pub fn build(self) -> Result<Cache, Error> {
         if self.deadline.is_zero() {
             return Err(Error::config(
@@ -169,6 +174,7 @@ impl CacheBuilder {
         if let Some(breaker) = &self.breaker {
             breaker.check()?;
         }
+        self.compression.check()?;
         let space = Space::new(&self.prefix)?;
         if space.is_of_locks() {
             return Err(Error::config(format!(
@@ -193,6 +199,7 @@ impl CacheBuilder {
                 timeout: self.timeout,
                 deadline: self.deadline,
                 codec: self.codec,
+                compressor: packing::compressor(self.compression, self.compress_above),
                 naming: self.naming,
                 locks: OnceLock::new(),
                 ignore_errors: self.ignore_errors,

@@ -17,6 +17,7 @@ use crate::entry::{Entry, Value};
 use crate::error::{Error, FillError};
 use crate::flight::{Joined, Leader, Outcome};
 use crate::key::Key;
+use crate::pack;
 use crate::tag::{Fill, Tag};
 use crate::timeout::Timeout;
 
@@ -175,7 +176,7 @@ async fn store(
         return Ok(None);
     }
     match cache.lookup_one(key).await? {
-        Some(entry) => entry.value().to_bytes().map(Some),
+        Some(entry) => pack::bytes(entry.value()).map(Some),
         None => Ok(None),
     }
 }

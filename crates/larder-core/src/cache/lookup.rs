@@ -42,7 +42,11 @@ impl Cache {
         if !inner.capabilities.verifies {
             return None;
         }
-        inner.backend.get_now(key, inner.clock.now())
+        match inner.backend.get_now(key, inner.clock.now())? {
+            None => Some(None),
+            // What can't be read is to be removed, which takes waiting.
+            Some(entry) => self.open_now(entry).map(Some),
+        }
     }
 
     pub(super) async fn lookup_one(&self, key: &Key) -> Result<Option<Entry>, Error> {
@@ -59,9 +63,11 @@ impl Cache {
     /// If the store can't be reached: some may be stored.
     pub async fn put_many(&self, entries: Vec<(Key, Entry)>) -> Result<Vec<(usize, Error)>, Error> {
         let inner = &*self.inner;
-        for (key, entry) in &entries {
-            self.note(key, entry);
-        }
+        let close = |(key, entry)| {
+            self.note(&key, &entry);
+            (key, self.close_entry(entry))
+        };
+        let entries = entries.into_iter().map(close).collect();
         let refused = self.within(Operation::Set, inner.backend.set_many(entries, inner.clock.now())).await?;
         for (_, error) in &refused {
             self.tell(Operation::Set, error);
@@ -79,10 +85,12 @@ impl Cache {
     async fn valid(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, Error> {
         let inner = &*self.inner;
         let now = inner.clock.now();
-        match (keys, inner.capabilities.verifies) {
-            ([], _) => Ok(Vec::new()),
-            (keys, true) => inner.backend.get_many(keys, now).await,
-            (keys, false) => inner.remembered.look(&inner.backend, keys, now).await,
-        }
+        let mut found = match (keys, inner.capabilities.verifies) {
+            ([], _) => return Ok(Vec::new()),
+            (keys, true) => inner.backend.get_many(keys, now).await?,
+            (keys, false) => inner.remembered.look(&inner.backend, keys, now).await?,
+        };
+        self.open_all(keys, &mut found).await;
+        Ok(found)
     }
 }

@@ -20,6 +20,7 @@ mod lookup;
 mod many;
 mod naming;
 mod ops;
+mod packing;
 mod parts;
 mod shared;
 mod ttl;
@@ -44,6 +45,7 @@ use crate::error::Error;
 use crate::events::{Operation, Reporter};
 use crate::flight::Flights;
 use crate::key::{Key, KeyBuilder, Space};
+use crate::pack::Compressor;
 use crate::remembered::Remembered;
 use crate::tag::{Fill, Stamp, Tag};
 use crate::timeout::Timeout;
@@ -84,6 +86,7 @@ struct Inner {
     timeout: Timeout,
     deadline: Duration,
     codec: Codec,
+    compressor: Arc<Compressor>,
     naming: Naming,
     /// Set once the backend has shown that it can do locks.
     locks: OnceLock<()>,
@@ -196,6 +199,7 @@ impl Cache {
     /// What the backend gives, and [`Deadline`](crate::ErrorKind::Deadline).
     pub async fn put(&self, key: &Key, entry: Entry, when: When) -> Result<bool, Error> {
         self.note(key, &entry);
+        let entry = self.close_entry(entry);
         self.within(Operation::Set, self.inner.backend.set(key, entry, when, self.inner.clock.now())).await
     }
 

@@ -14,6 +14,7 @@ use crate::entry::{Entry, Value};
 use crate::error::{Error, ErrorKind};
 use crate::events::Operation;
 use crate::key::Key;
+use crate::pack;
 use crate::tag::Tag;
 use crate::timeout::Timeout;
 
@@ -102,7 +103,7 @@ impl Cache {
         key: &Key,
         entry: &Entry,
     ) -> Result<Option<T>, Error> {
-        let decoded = entry.value().to_bytes().and_then(|bytes| self.inner.codec.decode(&bytes));
+        let decoded = pack::bytes(entry.value()).and_then(|bytes| self.inner.codec.decode(&bytes));
         match decoded {
             Ok(value) => Ok(Some(value)),
             Err(error) => {

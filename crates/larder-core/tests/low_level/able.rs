@@ -6,7 +6,7 @@ use larder_file::FileCache;
 use larder_memory::Memory;
 
 async fn locks_and_lists(builder: CacheBuilder) {
-    let cache = builder.build().unwrap();
+    let cache = builder.deadline(std::time::Duration::from_secs(60)).build().unwrap();
     cache.set("key", 1).await.unwrap();
     let lock = cache.lock("key").await.unwrap();
     assert_eq!(cache.keys("*").await.unwrap(), ["key"]);

@@ -9,6 +9,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 pub mod batches;
+pub mod codecs;
 pub mod compare;
 pub mod contract;
 pub mod damage;
