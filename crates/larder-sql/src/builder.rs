@@ -119,7 +119,8 @@ impl SqlCacheBuilder {
         }
         let culling = Arc::new(Culling::new(self.max_entries));
         let engine = Arc::new(self.engine()?);
-        Ok(SqlCache { raw: Raw { engine, culling, folding: Arc::default() }, remembered: Arc::default() })
+        let raw = Raw { engine, culling, folding: Arc::default(), table: Arc::default() };
+        Ok(SqlCache { raw, remembered: Arc::default() })
     }
 
     fn engine(self) -> Result<Engine, Error> {

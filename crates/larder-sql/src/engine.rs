@@ -1,7 +1,7 @@
 //! What all databases are asked: single statements mostly, so that each happens whole or not at all.
 
 use bytes::Bytes;
-use larder_core::{Error, UnixMillis};
+use larder_core::{Error, ErrorKind, UnixMillis};
 
 /// How many rows one statement stores, removes, and asks for, at most: nobody waits long for it.
 pub(crate) const BATCH: usize = 1000;
@@ -82,6 +82,26 @@ pub(crate) enum Answer {
     Listed(Vec<Listed>),
     /// How many rows it changed, or counted.
     Number(u64),
+}
+
+impl Answer {
+    pub(crate) fn rows(self) -> Result<Vec<(String, Bytes)>, Error> {
+        match self {
+            Self::Rows(rows) => Ok(rows),
+            Self::Number(_) | Self::Listed(_) => Err(mistaken()),
+        }
+    }
+
+    pub(crate) fn number(self) -> Result<u64, Error> {
+        match self {
+            Self::Number(number) => Ok(number),
+            Self::Rows(_) | Self::Listed(_) => Err(mistaken()),
+        }
+    }
+}
+
+fn mistaken() -> Error {
+    Error::new(ErrorKind::Backend, "the database answered to something else than it was asked")
 }
 
 /// Why it failed, for who may try again.

@@ -37,6 +37,11 @@
 //! - `clear` makes everything in the namespace invalid at once, then removes its rows, 1000 at a time. Other rows stay.
 //! - Culling is done behind the requests, each time a tenth of `max_entries` was written: first what expired, then the oldest.
 //!
+//! # With the application's transactions
+//! [`SqlCache::from_pool`] uses the application's own connections, and [`SqlCache::in_transaction`] takes part in a transaction of its own (PostgreSQL,
+//! MySQL and MariaDB): tags are invalidated by the very commit that changes what they stand for, with no moment between the two, and values can be
+//! set along.
+//!
 //! # Databases
 //! | feature | opened by | driver |
 //! |---|---|---|
@@ -72,6 +77,8 @@ mod read;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod statements;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod transaction;
 mod url;
 
 use std::fmt;
@@ -87,6 +94,8 @@ pub use builder::SqlCacheBuilder;
 /// The driver of PostgreSQL and MySQL, for its pools and transactions.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub use sqlx;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub use transaction::{AppTransaction, InTransaction, SetInTransaction};
 pub use url::open;
 
 use engine::Engine;

@@ -81,7 +81,11 @@ impl Server {
         lent.done(answered, Some(ask))?
     }
 
-    /// On such a connection, which a transaction may be under way on.
+    /// On the connection of somebody's transaction.
+    pub(crate) async fn ask_on(&self, connection: &mut Connection, ask: &Ask) -> Result<Answer, Failure> {
+        self.answer(connection, ask).await.map_err(|error| CODES.failure(error, None))?
+    }
+
     async fn answer(
         &self,
         connection: &mut Connection,

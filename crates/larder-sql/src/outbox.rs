@@ -12,13 +12,15 @@
 //! Masks are random in all of their 128 bits. Nonces are not (they are counted within a process), and of two that are, xor would soon be the same
 //! as of two others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use larder_core::{Entry, UnixMillis, Value, wire};
+use larder_core::{Entry, Nonce, UnixMillis, Value};
 
-#[cfg(test)]
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod writing;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) use writing::{fresh_records, notes};
 
 /// How many notes a read takes into account. Are there more, they are folded first.
 pub(crate) const MOST: usize = 100;
@@ -76,6 +78,7 @@ impl Notes {
     }
 
     /// Those of `rows`, which are nothing else.
+    #[cfg(any(test, feature = "postgres", feature = "mysql"))]
     pub(crate) fn of(rows: Vec<(String, Bytes)>) -> Self {
         Self(rows.into_iter().map(|(name, value)| Note::read(name, &value)).collect())
     }
@@ -97,7 +100,8 @@ impl Notes {
     pub(crate) fn masks(&self) -> BTreeMap<&str, u128> {
         let mut masks = BTreeMap::new();
         for note in &self.0 {
-            for record in &note.records {
+            let once: BTreeSet<&String> = note.records.iter().collect();
+            for record in once {
                 *masks.entry(record.as_str()).or_insert(0) ^= note.mask;
             }
         }
@@ -105,24 +109,29 @@ impl Notes {
     }
 }
 
+/// A record's nonce; nothing for what is no record.
+pub(crate) fn nonce(record: &Entry) -> Option<Nonce> {
+    let hex = record.value().to_bytes().ok()?;
+    u128::from_str_radix(std::str::from_utf8(&hex).ok()?, 16).ok().map(Nonce::from_u128)
+}
+
 /// A record with its nonce masked; what is no record stays as it is.
 pub(crate) fn masked(record: &Entry, mask: u128) -> Entry {
-    let nonce = record.value().to_bytes().ok();
-    let nonce = nonce.and_then(|hex| u128::from_str_radix(std::str::from_utf8(&hex).ok()?, 16).ok());
-    nonce.map_or_else(
+    nonce(record).map_or_else(
         || record.clone(),
-        |nonce| record.with_value(Value::Bytes(format!("{:032x}", nonce ^ mask).into())),
+        |nonce| record.with_value(Value::Bytes(format!("{:032x}", nonce.as_u128() ^ mask).into())),
     )
 }
 
 /// The same for a row's value; `None` for what can't be read, which is a miss anyway.
+#[cfg(any(test, feature = "postgres", feature = "mysql"))]
 pub(crate) fn masked_value(value: &Bytes, mask: u128) -> Option<Bytes> {
-    wire::encode(&masked(&wire::decode(value).ok()?, mask)).ok()
+    larder_core::wire::encode(&masked(&larder_core::wire::decode(value).ok()?, mask)).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use larder_core::{Nonce, Stamp};
+    use larder_core::Stamp;
 
     use super::*;
 
@@ -141,8 +150,8 @@ mod tests {
 
     #[test]
     fn a_mask_changes_the_nonce_and_nothing_else() {
-        let stored = wire::encode(&record(5)).unwrap();
-        let other = wire::decode(&masked_value(&stored, 6).unwrap()).unwrap();
+        let stored = larder_core::wire::encode(&record(5)).unwrap();
+        let other = larder_core::wire::decode(&masked_value(&stored, 6).unwrap()).unwrap();
         assert_eq!(
             (other.value().to_bytes().unwrap(), other.expires()),
             (format!("{:032x}", 3).into(), Some(7))

@@ -59,6 +59,12 @@ impl Server {
         lent.done(answered, Some(ask))
     }
 
+    /// On the connection of somebody's transaction.
+    pub(crate) async fn ask_on(&self, connection: &mut Connection, ask: &Ask) -> Result<Answer, Failure> {
+        let answered = answer(connection, &self.statements, ask).await;
+        answered.map_err(|error| CODES.failure(error, None))
+    }
+
     pub(crate) async fn create(&self) -> Result<(), Failure> {
         let mut lent = self.connections.lend().await?;
         let created = match lent.connection() {

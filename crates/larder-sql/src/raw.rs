@@ -2,6 +2,7 @@
 //! a compare-and-swap of the stored bytes, which hold expiry and stamp too.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use bytes::Bytes;
 use larder_core::{
@@ -24,6 +25,8 @@ pub(crate) struct Raw {
     pub(crate) engine: Arc<Engine>,
     pub(crate) culling: Arc<Culling>,
     pub(crate) folding: Arc<Once>,
+    /// Whether the table was seen.
+    pub(crate) table: Arc<AtomicBool>,
 }
 
 /// Whether only valid entries count as being there.
@@ -39,7 +42,10 @@ impl Raw {
         loop {
             tracing::trace!(target: "larder::statements", database = self.engine.name(), "a statement is run");
             match self.engine.ask(&ask).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    self.table.store(true, Relaxed);
+                    return Ok(answer);
+                }
                 Err(Failure::NoTable(_)) if !created => {
                     created = true;
                     self.create_table().await?;
@@ -51,12 +57,12 @@ impl Raw {
     }
 
     pub(crate) async fn number(&self, ask: Ask) -> Result<u64, Error> {
-        match self.ask(ask).await? {
-            Answer::Number(number) => Ok(number),
-            Answer::Rows(_) | Answer::Listed(_) => {
-                Err(Error::new(ErrorKind::Backend, "the database answered with rows to a change"))
-            }
-        }
+        self.ask(ask).await?.number()
+    }
+
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    pub(crate) fn has_table(&self) -> bool {
+        self.table.load(Relaxed)
     }
 
     pub(crate) async fn create_table(&self) -> Result<(), Error> {
@@ -70,12 +76,7 @@ impl Raw {
     }
 
     pub(crate) async fn rows(&self, ask: Ask) -> Result<Vec<(String, Bytes)>, Error> {
-        match self.ask(ask).await? {
-            Answer::Rows(rows) => Ok(rows),
-            Answer::Number(_) | Answer::Listed(_) => {
-                Err(Error::new(ErrorKind::Backend, "the database answered with no rows to a question"))
-            }
-        }
+        self.ask(ask).await?.rows()
     }
 
     /// The row as it is, which is what a swap has to know.
@@ -206,6 +207,10 @@ impl Backend for Raw {
     }
 
     async fn set(&self, key: &Key, entry: Entry, when: When, now: UnixMillis) -> Result<bool, Error> {
+        let entry = match when {
+            When::Absent if name::is_record(key) => self.unmasked(key, entry, now).await?,
+            _ => entry,
+        };
         self.store(key, entry, when, Counts::All, now).await
     }
 

@@ -42,6 +42,18 @@ impl Raw {
         Ok(entries)
     }
 
+    /// A new record as it has to be stored for its nonce to be what it says, with the notes that are there already: those who begin something
+    /// after an invalidation have nothing to fear from it. If one of them is folded before the record is stored, its nonce is another one.
+    pub(crate) async fn unmasked(&self, key: &Key, record: Entry, now: UnixMillis) -> Result<Entry, Error> {
+        if !self.engine.has_outbox() {
+            return Ok(record);
+        }
+        let name = name::of(key);
+        let (_, notes) = self.heeded(std::slice::from_ref(&name), Some(key.space().prefix()), now).await?;
+        let mask = notes.masks().get(name.as_str()).copied();
+        Ok(mask.map_or_else(|| record.clone(), |mask| outbox::masked(&record, mask)))
+    }
+
     /// Rows, and all notes of this namespace in the same statement.
     async fn heeded(
         &self,

@@ -138,7 +138,10 @@ fn answer(connection: &Connection, statements: &Statements, ask: &Ask) -> Result
         run(sql, params![row.name, Blob(&row.value), row.expires, row.written, whole])
     };
     match ask {
-        Ask::Read(names, _) => rows(&statements.read::<Dialect>(names.len()), names),
+        Ask::Read(names, outbox) => {
+            debug_assert!(outbox.is_none(), "nobody's transactions put anything there");
+            rows(&statements.read::<Dialect>(names.len()), names)
+        }
         Ask::Take(names) => {
             rows(&(statements.delete_many::<Dialect>(names.len()) + " RETURNING name, value"), names)
         }
@@ -160,8 +163,10 @@ fn answer(connection: &Connection, statements: &Statements, ask: &Ask) -> Result
             })?;
             Ok(Answer::Listed(rows.collect::<Result<_, _>>()?))
         }
-        // Nobody's transactions put anything there.
-        Ask::Fold(_) => Ok(Answer::Number(0)),
+        Ask::Fold(notes) => {
+            debug_assert!(notes.is_empty(), "nobody's transactions left any");
+            Ok(Answer::Number(0))
+        }
         Ask::Swap(row, old) => {
             run(&statements.swap, params![Blob(&row.value), row.expires, row.written, row.name, Blob(old)])
         }

@@ -108,6 +108,7 @@ impl Statements {
         format!("DELETE FROM {} WHERE name {}", self.table, D::one_of(count))
     }
 
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
     pub(crate) fn table(&self) -> &str {
         &self.table
     }

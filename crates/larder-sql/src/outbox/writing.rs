@@ -19,24 +19,44 @@ impl Note {
         Self { name: format!("{front}{mask:032x}"), mask, records: records.to_vec(), at }
     }
 
+    /// The fence as it is with this note.
+    pub(crate) fn mask_fence(&self, space: &Space, fence: Nonce) -> Nonce {
+        let name = format!("{}:fence:", space.prefix());
+        let mask = if self.records.contains(&name) { self.mask } else { 0 };
+        Nonce::from_u128(fence.as_u128() ^ mask)
+    }
+
     /// What the row holds: words, as no record's name has a space.
     pub(crate) fn value(&self) -> Bytes {
         format!("{VERSION} {:032x} {} {}", self.mask, self.at, self.records.join(" ")).into()
     }
 }
 
-/// The notes that invalidate `tags`, and in whose stead: what an invalidation of them would write to.
+/// The notes that invalidate `tags`: about all that an invalidation of them would write to.
 pub(crate) async fn notes(space: &Space, tags: &[Tag], now: UnixMillis) -> Result<Vec<Note>, Error> {
     let recorder = Recorder::default();
     recorder.invalidate(space, tags, now).await?;
-    let mut records = recorder.0.into_inner();
+    let mut records: Vec<String> = recorder.0.into_inner().iter().map(|(key, _)| name::of(key)).collect();
+    // Twice the same mask would be none.
+    records.sort_unstable();
     records.dedup();
     Ok(records.chunks(RECORDS).map(|records| Note::new(space.prefix(), records, now)).collect())
 }
 
-/// Notes what an invalidation writes to, and writes nothing.
+/// The records of namespace and fence, then those of `tags`, as they are when they are new.
+pub(crate) async fn fresh_records(
+    space: &Space,
+    tags: &[Tag],
+    now: UnixMillis,
+) -> Result<Vec<(Key, Entry)>, Error> {
+    let recorder = Recorder::default();
+    recorder.begin(space, tags, now).await?;
+    Ok(recorder.0.into_inner())
+}
+
+/// Notes what would be written, and writes nothing.
 #[derive(Debug, Default)]
-struct Recorder(Mutex<Vec<String>>);
+struct Recorder(Mutex<Vec<(Key, Entry)>>);
 
 impl Backend for Recorder {
     fn capabilities(&self) -> Capabilities {
@@ -47,8 +67,8 @@ impl Backend for Recorder {
         Ok(None)
     }
 
-    async fn set(&self, key: &Key, _: Entry, _: When, _: UnixMillis) -> Result<bool, Error> {
-        self.0.lock().push(name::of(key));
+    async fn set(&self, key: &Key, entry: Entry, _: When, _: UnixMillis) -> Result<bool, Error> {
+        self.0.lock().push((key.clone(), entry));
         Ok(true)
     }
 
