@@ -13,12 +13,14 @@ use larder::{Cache, ManualClock, Policy, Timeout, cache_page};
 use tokio::sync::Semaphore;
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
 
+type Answering = dyn Fn(usize, &HeaderMap) -> Response<Body> + Send + Sync;
+
 /// An origin that answers when it is let, and counts.
 #[derive(Clone)]
 struct Origin {
     calls: Arc<AtomicUsize>,
     gate: Arc<Semaphore>,
-    answer: Arc<dyn Fn(usize, &HeaderMap) -> Response<Body> + Send + Sync>,
+    answer: Arc<Answering>,
 }
 
 impl Origin {
