@@ -46,9 +46,10 @@ async fn memcached(servers: usize) -> (Proxies, String) {
 /// A page with as many tags as its path says, and these lines of `Vary`: `/3/cookie`.
 fn pages() -> Router {
     let (app, _) = origin(|run, parts| {
-        let mut words = parts.uri.path().trim_start_matches('/').split('/');
+        let path = parts.uri.path().to_owned();
+        let mut words = path.trim_start_matches('/').split('/');
         let tags: usize = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
-        let tags = PageTags::new((0..tags).map(|i| format!("tag{i}")));
+        let tags = PageTags::new((0..tags).map(|i| format!("{path}{i}")));
         let mut response = (tags, format!("run {run}")).into_response();
         for name in words.filter(|word| *word != "-") {
             response.headers_mut().append(header::VARY, HeaderValue::from_str(name).expect("a name"));
@@ -161,6 +162,41 @@ async fn a_hit_is_one_statement_in_sqlite() {
         Steps { each: vec![count], rounds: count }
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_miss_asks_looks_where_and_stores_and_its_records_are_made_side_by_side() {
+    let (proxies, url) = memcached(1).await;
+    let behind_the_proxy = env::memcached()[0].clone();
+    let proxied = proxies.addresses()[0].to_string();
+    let caches = [larder::open(&url), larder::open(&url.replace(&proxied, &behind_the_proxy))];
+    let caches = caches.map(|cache| cache.expect("a cache"));
+    let [cache, direct] = &caches;
+    let app = pages().layer(cache_page(600).cache(cache));
+    // Sees what is stored, and stores nothing.
+    let (failing, _) = origin(|_, _| http::StatusCode::INTERNAL_SERVER_ERROR);
+    let seen_directly = failing.layer(cache_page(600).cache(direct));
+    // The namespace's own records.
+    cache.set("warm", 1).await.expect("it is stored");
+    for (tags, vary) in TAGS.into_iter().flat_map(|tags| VARY.map(|vary| (tags, vary))) {
+        let path = format!("/{tags}/{vary}");
+        let steps = async || {
+            _ = proxies.take();
+            assert!(!ask(&app, asked(&path, Some("sessionid=1"), Method::GET)).await.is_hit(), "{path}");
+            // Through the other cache, so that waiting does not count.
+            while !ask(&seen_directly, asked(&path, Some("sessionid=1"), Method::GET)).await.is_hit() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            proxies.take().rounds
+        };
+        // To look, to begin, to make the record of the URL's tag; to seal, to see what stands there, to store.
+        let late = if tags == 0 { 0 } else { 2 };
+        assert_eq!(steps().await, 6 + late, "{path}: first");
+        direct.clear().await.expect("it is cleared");
+        cache.set("warm", 1).await.expect("it is stored");
+        // The tags' records are there; of those that the handler names it is made sure that none was renewed meanwhile.
+        assert_eq!(steps().await, 5 + late / 2, "{path}: again");
+    }
 }
 
 /// What the SQL backend says of each statement, counted.

@@ -36,6 +36,40 @@ impl Backend for Memcached {
         self.raw.store(key, entry, when, Counts::Valid, now).await
     }
 
+    async fn set_many(
+        &self,
+        entries: Vec<(Key, Entry)>,
+        now: UnixMillis,
+    ) -> Result<Vec<(usize, Error)>, Error> {
+        for (key, entry) in &entries {
+            self.remembered.note(key, entry);
+        }
+        self.raw.store_many(entries, now).await
+    }
+
+    async fn remove_many(&self, keys: &[Key], now: UnixMillis) -> Result<usize, Error> {
+        self.raw.delete_many(keys, now).await
+    }
+
+    async fn compare_and_set(
+        &self,
+        key: &Key,
+        expected: &[u8],
+        with: Option<Entry>,
+        now: UnixMillis,
+    ) -> Result<bool, Error> {
+        if let Some(entry) = &with {
+            self.remembered.note(key, entry);
+        }
+        let swap = |there: Option<&Entry>| {
+            let Some(entry) = there else { return Ok(None) };
+            let is_expected = entry.value().to_bytes()? == expected;
+            // What has expired is removed.
+            Ok(is_expected.then(|| with.clone().unwrap_or_else(|| entry.with_expiry(Some(0)))))
+        };
+        Ok(self.raw.change(key, Counts::Valid, now, swap).await?.is_some())
+    }
+
     async fn remove(&self, key: &Key, now: UnixMillis) -> Result<bool, Error> {
         self.raw.delete(key, Counts::Valid, now).await
     }

@@ -36,15 +36,17 @@
 //! - A server that fails is left alone for 50 ms, then for longer, up to 2 s; one request finds out whether it is back and waits
 //!   50 ms for that, the others fail at once.
 //! - An entry that is too large is refused with [`TooLarge`](larder_core::ErrorKind::TooLarge), and the one that it was to replace is gone.
-//! - `add`, `incr` and `touch` are compare-and-swap: they need a server that was not started with `-C`.
-//! - `clear` makes everything in the namespace invalid at once. Memcached can't list names, so the memory comes back by expiry and
-//!   eviction; `flush_all` is never sent, as it would take what others keep there.
+//! - Several entries are stored or removed in one exchange. Of those stored, the ones that are too large are refused and the others stay.
+//! - `add`, `incr`, `touch` and what locks stand on are compare-and-swap: they need a server that was not started with `-C`.
+//! - `clear` makes everything in the namespace invalid at once. Memcached can't list names, so there is no walking through the keys, and
+//!   the memory comes back by expiry and eviction; `flush_all` is never sent, as it would take what others keep there.
 
 mod address;
 mod backend;
 mod builder;
 mod client;
 mod expiry;
+mod many;
 mod name;
 mod raw;
 mod ring;

@@ -24,7 +24,7 @@ pub(crate) struct Raw {
 }
 
 /// What stands under a name.
-enum Found {
+pub(crate) enum Found {
     Nothing,
     /// Expired, or not an entry of this version.
     Waste {
@@ -41,7 +41,7 @@ pub(crate) enum Counts {
     Valid,
 }
 
-fn found(reply: Reply, now: UnixMillis) -> Result<Found, Error> {
+pub(crate) fn found(reply: Reply, now: UnixMillis) -> Result<Found, Error> {
     match refuse(reply)? {
         Reply::Value { data, cas } => Ok(match wire::decode(&data) {
             Ok(entry) if entry.is_expired(now) => Found::Waste { cas, unreadable: false },
@@ -253,7 +253,7 @@ impl Backend for Raw {
     }
 }
 
-fn too_large(data: &Bytes, most: usize) -> Error {
+pub(crate) fn too_large(data: &Bytes, most: usize) -> Error {
     let size = data.len();
     Error::new(
         ErrorKind::TooLarge,
@@ -261,6 +261,6 @@ fn too_large(data: &Bytes, most: usize) -> Error {
     )
 }
 
-fn unanswered() -> Error {
+pub(crate) fn unanswered() -> Error {
     Error::new(ErrorKind::Unavailable, "no Memcached server answered")
 }

@@ -101,6 +101,42 @@ async fn many_reads_are_one_exchange_with_each_server() {
     assert_eq!(seen.await, [1, 1, 1]);
 }
 
+#[tokio::test]
+async fn several_are_stored_and_removed_in_one_exchange_with_each_server() {
+    let servers = [Server::start(), Server::start(), Server::start()];
+    let proxies = proxies(&servers).await;
+    let cache = over(&proxies);
+    let names: Vec<String> = (0..60).map(|i| format!("key{i}")).collect();
+    cache.set("warm", 1).await.unwrap();
+    let seen = exchanges(&proxies, async {
+        let refused = cache.set_many(names.iter().zip(0..)).await.unwrap();
+        assert!(refused.is_empty());
+    });
+    let seen = seen.await;
+    // One server is asked for the namespace's nonce and fence before, or two are.
+    assert!(seen.iter().all(|count| (1..=2).contains(count)), "{seen:?}");
+    let seen = exchanges(&proxies, async {
+        assert_eq!(cache.delete_many(names.iter().chain(&names)).await.unwrap(), 60);
+    });
+    let seen = seen.await;
+    // One more for the namespace's record, which tells what was valid.
+    assert!(seen.iter().sum::<usize>() == 4 && seen.iter().all(|count| *count >= 1), "{seen:?}");
+    assert_eq!(cache.get_many::<i32, _>(&names).await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn what_was_invalidated_is_not_counted_among_the_removed() {
+    let stage = Stage::on(3);
+    let cache = stage.cache();
+    for i in 0..12 {
+        cache.set(&format!("key{i}"), i).tags([format!("tag{}", i % 3)]).await.unwrap();
+    }
+    cache.invalidate(["tag1"]).await.unwrap();
+    let names: Vec<String> = (0..12).map(|i| format!("key{i}")).collect();
+    assert_eq!(cache.delete_many(&names).await.unwrap(), 8);
+    assert!(stage.servers.iter().all(|server| names.iter().all(|name| !server.has(&format!(":1:{name}")))));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_tasks_share_one_connection_and_every_answer_goes_to_its_question() {
     let servers = [Server::start()];

@@ -45,7 +45,7 @@ async fn values_may_have_any_bytes() {
 }
 
 #[tokio::test]
-async fn a_value_that_is_too_large_is_refused_and_the_old_one_is_gone() {
+async fn mc_05_a_value_that_is_too_large_is_refused_and_the_old_one_is_gone() {
     let stage = Stage::on(1);
     // Memcached's own limit is below 1 MiB, as the item's head counts; ours is exactly that.
     for size in [(1 << 20) - 100, (1 << 20) + 1, 8 << 20] {
@@ -70,6 +70,49 @@ async fn a_value_that_is_too_large_is_refused_and_the_old_one_is_gone() {
 }
 
 #[tokio::test]
+async fn of_several_those_that_the_server_finds_too_large_are_refused_and_gone_and_the_others_stored() {
+    let server = Server::with(&["-I", "512k"]);
+    let backend = larder_memcached::Memcached::builder([server.address()]).max_silence(crate::PATIENT);
+    let cache = Cache::builder(backend.build().unwrap()).deadline(crate::PATIENT).build().unwrap();
+    // The first is too large for our own limit, the second for the server's alone.
+    let sizes = [("own", 2 << 20), ("theirs", 700 << 10), ("small", 10), ("fits", 400 << 10)];
+    for (name, _) in sizes {
+        cache.set(name, "old").await.unwrap();
+    }
+    let values = sizes.map(|(name, size)| (name, "x".repeat(size)));
+    assert_eq!(cache.set_many(values.clone()).await.unwrap(), ["own", "theirs"]);
+    for (name, value) in values {
+        let found = cache.get::<String>(name).await.unwrap();
+        assert_eq!(found, (value.len() < 512 << 10).then_some(value), "{name}");
+    }
+    // The later of two values of a key counts, whatever becomes of the first.
+    let twice = [("twice", "x".repeat(700 << 10)), ("twice", "new".to_owned())];
+    cache.set_many(twice).await.unwrap();
+    assert_eq!(cache.get::<String>("twice").await.unwrap().as_deref(), Some("new"));
+}
+
+#[tokio::test]
+async fn mc_04_what_never_expires_and_what_expires_in_a_year_by_default_is_readable() {
+    let stage = Stage::on(1);
+    let far = stage.builder().timeout(31_536_000).build().unwrap();
+    let never = stage.builder().no_timeout().build().unwrap();
+    for cache in [far, never] {
+        cache.set("a key", 42).await.unwrap();
+        assert_eq!(cache.get("a key").await.unwrap(), Some(42));
+    }
+}
+
+#[tokio::test]
+async fn mc_10_a_string_of_digits_is_no_number_here_as_on_every_other_backend() {
+    let stage = Stage::on(1);
+    let cache = stage.cache();
+    cache.set("n", "5").await.unwrap();
+    let error = cache.incr("n", 1).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Value, "{error}");
+    assert_eq!(cache.get::<String>("n").await.unwrap().as_deref(), Some("5"));
+}
+
+#[tokio::test]
 async fn a_server_that_takes_more_is_used_to_the_full() {
     let server = Server::with(&["-I", "8m"]);
     let backend =
@@ -81,7 +124,7 @@ async fn a_server_that_takes_more_is_used_to_the_full() {
 }
 
 #[tokio::test]
-async fn the_server_gets_the_expiry_too() {
+async fn mc_03_the_server_gets_the_expiry_too() {
     let stage = Stage::on(1);
     let (cache, server) = (stage.cache(), &stage.servers[0]);
     let month = 30 * 86_400;
