@@ -196,14 +196,20 @@ impl FileCache {
         }
     }
 
-    /// Tidies, if it is time, without letting anybody wait for it.
+    /// Tidies and sweeps, if it is time, without letting anybody wait for it.
     fn tidy_behind(&self, now: UnixMillis) {
-        if !self.disk.wants_tidying() {
+        let (tidy, shard) = (self.disk.wants_tidying(), self.disk.wants_sweeping(now));
+        if !tidy && shard.is_none() {
             return;
         }
+        // An error shows again, to a caller, at the next write; until then there is nobody to tell.
         let tidy = move |disk: &Disk| {
-            // An error shows again, to a caller, at the next write; until then there is nobody to tell.
-            _ = disk.tidy(now);
+            if tidy {
+                _ = disk.tidy(now);
+            }
+            if let Some(shard) = shard {
+                _ = disk.sweep_shard(shard, now);
+            }
         };
         let Ok(runtime) = Handle::try_current() else { return tidy(&self.disk) };
         let disk = Arc::clone(&self.disk);

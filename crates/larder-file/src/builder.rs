@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use larder_core::{CacheUrl, Error};
 
 use crate::FileCache;
 use crate::disk::Disk;
+use crate::sweep::{EVERY, Sweep};
 use crate::tidy::Limits;
 
 const DEFAULT_MAX_ENTRIES: u64 = 100_000;
@@ -18,13 +20,14 @@ const DEFAULT_MAX_BYTES: u64 = 1 << 30;
 pub struct FileCacheBuilder {
     directory: PathBuf,
     limits: Limits,
+    sweep_every: Duration,
     fsync: bool,
 }
 
 impl FileCacheBuilder {
     pub(crate) fn new(directory: &Path) -> Self {
         let limits = Limits { max_entries: DEFAULT_MAX_ENTRIES, max_bytes: DEFAULT_MAX_BYTES };
-        Self { directory: directory.to_owned(), limits, fsync: false }
+        Self { directory: directory.to_owned(), limits, sweep_every: EVERY, fsync: false }
     }
 
     /// About how many entries there may be; 100,000 unless said otherwise, 0 for any number. Django: `MAX_ENTRIES`.
@@ -36,6 +39,13 @@ impl FileCacheBuilder {
     /// About how many bytes they may take; 1 GiB unless said otherwise, 0 for any number. One entry that takes more is refused.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.limits.max_bytes = bytes;
+        self
+    }
+
+    /// In what time each file is looked at for having expired; 10 minutes unless said otherwise, never for zero. That is done behind writes,
+    /// one of 256 directories at a time, and costs about as much as reading each file once in that time.
+    pub fn sweep_every(mut self, time: Duration) -> Self {
+        self.sweep_every = time;
         self
     }
 
@@ -53,17 +63,18 @@ impl FileCacheBuilder {
         if !self.directory.is_absolute() {
             return Err(relative(&self.directory));
         }
-        Ok(FileCache { disk: Arc::new(Disk::new(self.directory, self.limits, self.fsync)) })
+        let sweep = Sweep::new(self.sweep_every);
+        Ok(FileCache { disk: Arc::new(Disk::new(self.directory, self.limits, sweep, self.fsync)) })
     }
 }
 
-/// Opens `file:///absolute/directory`, with the options `max_entries`, `max_bytes` and `fsync`.
+/// Opens `file:///absolute/directory`, with the options `max_entries`, `max_bytes`, `sweep_every` and `fsync`.
 ///
 /// ```
 /// use larder_core::Schemes;
 ///
 /// let schemes = Schemes::new().register("file", larder_file::open);
-/// schemes.open("file:///var/cache/shop?max_entries=10000&max_bytes=2GiB&fsync=false&timeout=600")?;
+/// schemes.open("file:///var/cache/shop?max_entries=10000&max_bytes=2GiB&sweep_every=1h&fsync=false&timeout=600")?;
 /// let wrong = schemes.open("file://cache").unwrap_err();
 /// assert!(wrong.to_string().contains("file:///"), "it shows the absolute one: {wrong}");
 /// # Ok::<(), larder_core::Error>(())
@@ -92,6 +103,9 @@ pub fn open(url: &mut CacheUrl) -> Result<FileCache, Error> {
     }
     if let Some(bytes) = url.take_bytes("max_bytes")? {
         builder = builder.max_bytes(bytes);
+    }
+    if let Some(time) = url.take_duration("sweep_every")? {
+        builder = builder.sweep_every(time);
     }
     if let Some(fsync) = url.take_bool("fsync")? {
         builder = builder.fsync(fsync);

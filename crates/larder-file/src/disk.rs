@@ -11,6 +11,7 @@ use tempfile::NamedTempFile;
 
 use crate::format::{self, Content};
 use crate::names::{Kind, Place};
+use crate::sweep::Sweep;
 use crate::tidy::{Limits, Usage};
 
 /// How often a directory that somebody removes under our hands is made again within one write.
@@ -21,6 +22,7 @@ pub(crate) struct Disk {
     pub(crate) directory: PathBuf,
     pub(crate) limits: Limits,
     pub(crate) usage: Usage,
+    pub(crate) sweep: Sweep,
     fsync: bool,
 }
 
@@ -37,8 +39,8 @@ enum Found {
 }
 
 impl Disk {
-    pub(crate) fn new(directory: PathBuf, limits: Limits, fsync: bool) -> Self {
-        Self { directory, limits, usage: Usage::default(), fsync }
+    pub(crate) fn new(directory: PathBuf, limits: Limits, sweep: Sweep, fsync: bool) -> Self {
+        Self { directory, limits, usage: Usage::default(), sweep, fsync }
     }
 
     /// The entry under `key`, whether or not it was invalidated. Removes nothing and locks nothing.

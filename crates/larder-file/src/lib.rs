@@ -35,6 +35,9 @@
 //!   system reaches the caller.
 //! - Nothing is synced to the disk unless [`fsync`](FileCacheBuilder::fsync) says so: after a power cut, what was not
 //!   written fails its checksum and is a miss.
+//! - What expired and is not asked for again is removed by a sweep: behind a write, one of the 256 directories at a time, each once in
+//!   [ten minutes](FileCacheBuilder::sweep_every). Where nobody writes, nothing is swept.
+//! - A process that is killed at any point leaves whole entries, no lock, and at most a temporary file.
 //! - How much is stored is bounded by number and bytes, about: each process counts what it writes itself and looks at
 //!   the directory again from time to time. When there is too much, expired entries go first, then those written
 //!   longest ago, until a tenth is free.
@@ -48,6 +51,7 @@ mod format;
 mod names;
 mod raw;
 mod scan;
+mod sweep;
 mod tidy;
 
 use std::fmt;

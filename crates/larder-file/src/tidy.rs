@@ -76,7 +76,7 @@ fn subtract(from: &AtomicU64, by: u64) {
 /// One of our files.
 pub(crate) struct Seen {
     pub(crate) path: PathBuf,
-    size: u64,
+    pub(crate) size: u64,
     modified: SystemTime,
     pub(crate) kind: Kind,
 }
@@ -166,7 +166,11 @@ impl Disk {
     }
 
     /// Removes a file if it is one of ours and still unreadable or as wanted; true if it is gone. Errors leave it there.
-    fn remove_if(&self, seen: &Seen, wanted: impl FnOnce(&[u8], Option<UnixMillis>) -> bool) -> bool {
+    pub(crate) fn remove_if(
+        &self,
+        seen: &Seen,
+        wanted: impl FnOnce(&[u8], Option<UnixMillis>) -> bool,
+    ) -> bool {
         let Some(shard) = seen.path.parent() else { return false };
         let Ok(Some(_lock)) = lock(shard) else { return false };
         match glance(&seen.path) {

@@ -86,6 +86,38 @@ fn expired_entries_go_first_and_then_those_written_longest_ago() {
 }
 
 #[test]
+fn what_expired_is_swept_behind_writes_and_nothing_else_is() {
+    let (parent, cache) = limited(0, 0);
+    for i in 0..200 {
+        put(&cache, i, (i % 2 == 0).then_some(50), 1);
+    }
+    let shard = entries(&cache)[0].parent().unwrap().to_owned();
+    let name = shard.file_name().unwrap().to_str().unwrap();
+    let foreign = shard.join(format!("{name}{}.larder", "1".repeat(38)));
+    fs::write(&foreign, "not a cache entry").unwrap();
+    let torn = shard.join(format!("{name}{}.larder", "2".repeat(38)));
+    fs::write(&torn, "larderf1 and no more").unwrap();
+    // The first write sweeps one directory, and so does each that comes a 256th of ten minutes later.
+    put(&cache, 1_001, None, 60);
+    let after_one = entries(&cache).len();
+    assert!(after_one > 190, "one directory of 256: {after_one}");
+    put(&cache, 1_001, None, 61);
+    assert_eq!(entries(&cache).len(), after_one, "nothing is due yet");
+    for step in 1..=256 {
+        put(&cache, 1_001, None, 60 + step * 600_000_u64.div_ceil(256));
+    }
+    assert!(!torn.exists() && foreign.exists());
+    let left = entries(&cache);
+    assert_eq!(left.len(), 100 + 2, "those that live, the one written, and what is not ours");
+    assert!((0..200).all(|i| now(cache.get(&key(i), 1)).unwrap().is_some() == (i % 2 == 1)));
+    // Nothing is swept where nobody wants it.
+    let never = FileCache::builder(parent.path()).max_entries(0).sweep_every(Duration::ZERO).build().unwrap();
+    put(&never, 2_000, Some(50), 1);
+    (0..300).for_each(|step| put(&never, 2_001, None, 100_000 * step + 60));
+    assert_eq!(entries(&cache).len(), 100 + 4);
+}
+
+#[test]
 fn an_entry_that_can_never_fit_is_refused_and_what_was_there_is_gone() {
     let (_parent, cache) = limited(0, 5_000);
     put(&cache, 1, None, 1);

@@ -3,6 +3,7 @@
 
 mod cache;
 mod entries;
+mod killed;
 mod limits;
 mod places;
 mod sharing;
