@@ -42,8 +42,9 @@ pub mod wire;
 pub use backend::{Backend, Capabilities, Fetched, Scanned, When};
 pub use breaker::Breaker;
 pub use cache::{
-    Add, At, Cache, CacheBuilder, ExpireAt, Get, GetMany, GetOrSet, GetTtl, Has, Incr, IterKeys, Keys, Lock,
-    LockRequest, MoveVersion, Remove, RemoveMany, RemovePattern, Set, SetMany, Touch, TryGetOrSet, Ttl,
+    Add, At, Cache, CacheBuilder, ExpireAt, Get, GetMany, GetOrSet, GetShared, GetTtl, Has, Incr, IterKeys,
+    Keys, Lock, LockRequest, MoveVersion, Remove, RemoveMany, RemovePattern, Set, SetMany, Touch,
+    TryGetOrSet, Ttl,
 };
 pub use caches::Caches;
 pub use clock::{Clock, ManualClock, UnixMillis};

@@ -10,7 +10,8 @@ use crate::raw::{Raw, ready};
 use crate::tidy::{files, is_past};
 
 impl Raw {
-    /// The keys in the shards after `after`, until there are `limit` of them. Shards have an order, and an entry never changes its own.
+    /// The keys in the shards after `after`, until `limit` entries were looked at: a walk that looks for few among many must not take longer a
+    /// step than another. Shards have an order, and an entry never changes its own.
     pub(crate) fn scan(
         &self,
         space: &Space,
@@ -22,13 +23,14 @@ impl Raw {
         let mut shards = self.0.shards()?;
         shards.sort_unstable();
         let mut known = Known::default();
-        let mut keys = Vec::new();
+        let (mut keys, mut looked) = (Vec::new(), 0);
         for shard in shards {
             let Some(name) = shard.file_name().and_then(|name| name.to_str()) else { continue };
             if after.is_some_and(|after| name <= after) {
                 continue;
             }
             for seen in files(&shard)?.iter().filter(|seen| seen.kind == Kind::Entry) {
+                looked += 1;
                 // What goes, or can't be read, while we look is as good as gone.
                 let Ok(Glance::Whole { identity, expires, stamp }) = glance(&seen.path) else { continue };
                 if !identity.starts_with(front) || is_past(expires, now) {
@@ -39,7 +41,7 @@ impl Raw {
                     keys.push(key);
                 }
             }
-            if keys.len() >= limit {
+            if looked >= limit {
                 return Ok(Scanned { keys, next: Some(name.to_owned()) });
             }
         }

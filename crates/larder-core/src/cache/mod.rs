@@ -58,6 +58,7 @@ pub use keys::{IterKeys, Keys, RemovePattern};
 pub use lock::{Lock, LockRequest};
 pub use many::{GetMany, RemoveMany, SetMany};
 pub use ops::{Add, Get, Has, Incr, Remove, Set};
+pub use shared::GetShared;
 pub use ttl::{At, ExpireAt, GetTtl, Touch, Ttl};
 pub use versions::MoveVersion;
 

@@ -2,12 +2,15 @@
 
 use std::any::Any;
 use std::fmt;
+use std::future::IntoFuture;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::ops::Running;
 use super::{Cache, Set};
 use crate::codec::Codec;
 use crate::entry::{SharedValue, Value};
@@ -35,13 +38,9 @@ impl Cache {
     /// Reads a value without decoding it where it is kept in memory.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
-    pub async fn get_shared<T>(&self, key: &str) -> Result<Option<Arc<T>>, Error>
-    where
-        T: DeserializeOwned + Send + Sync + 'static,
-    {
-        let key = self.value_key(key, None);
-        self.forgive(Operation::Get, self.read_shared(&key).await)
+    /// When awaited: as [`get`](Self::get).
+    pub fn get_shared<'a, T>(&'a self, key: &'a str) -> GetShared<'a, T> {
+        GetShared { cache: self, key, version: None, value: PhantomData }
     }
 
     async fn read_shared<T>(&self, key: &Key) -> Result<Option<Arc<T>>, Error>
@@ -55,6 +54,41 @@ impl Cache {
             return Ok(Some(Arc::clone(&kept.value)));
         }
         Ok(self.decode(key, &entry).await?.map(Arc::new))
+    }
+}
+
+/// See [`Cache::get_shared`].
+#[must_use = "nothing is read until it is awaited"]
+pub struct GetShared<'a, T> {
+    cache: &'a Cache,
+    key: &'a str,
+    version: Option<u64>,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T> GetShared<'_, T> {
+    /// Another version than the cache's own.
+    pub fn version(mut self, version: u64) -> Self {
+        self.version = Some(version);
+        self
+    }
+}
+
+impl<'a, T: DeserializeOwned + Send + Sync + 'static> IntoFuture for GetShared<'a, T> {
+    type Output = Result<Option<Arc<T>>, Error>;
+    type IntoFuture = Running<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let key = self.cache.value_key(self.key, self.version);
+            self.cache.forgive(Operation::Get, self.cache.read_shared(&key).await)
+        })
+    }
+}
+
+impl<T> fmt::Debug for GetShared<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GetShared").finish_non_exhaustive()
     }
 }
 

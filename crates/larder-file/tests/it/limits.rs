@@ -118,6 +118,25 @@ fn what_expired_is_swept_behind_writes_and_nothing_else_is() {
 }
 
 #[test]
+fn a_walk_that_looks_for_few_looks_at_no_more_files_a_step_than_one_for_all() {
+    let (_parent, cache) = limited(0, 0);
+    (0..300).for_each(|i| put(&cache, i, None, 1));
+    let space = Space::default();
+    for (front, all) in [(":1:key", 300), (":1:key299", 1), (":1:nothing", 0)] {
+        let (mut found, mut steps, mut after) = (0, 0, None::<String>);
+        loop {
+            let part = now(cache.scan(&space, front, after.as_deref(), 20, 1)).unwrap();
+            (found, steps, after) = (found + part.keys.len(), steps + 1, part.next);
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, all, "{front}");
+        assert!(steps > 5, "{front}: {steps} steps for 300 files, 20 or a directory more at a time");
+    }
+}
+
+#[test]
 fn an_entry_that_can_never_fit_is_refused_and_what_was_there_is_gone() {
     let (_parent, cache) = limited(0, 5_000);
     put(&cache, 1, None, 1);

@@ -312,6 +312,10 @@ async fn of_concurrent_adds_one_wins(stage: Stage) {
 async fn shared_values_come_back_on_every_backend(stage: Stage) {
     let (cache, value) = (stage.cache(), std::sync::Arc::new(vec![1u8, 2, 3]));
     cache.set_shared("shared", value.clone()).timeout(5).await.unwrap();
+    cache.set_shared("shared", value.clone()).version(2).tags(["t"]).await.unwrap();
+    assert_eq!(cache.get_shared::<Vec<u8>>("shared").version(2).await.unwrap(), Some(value.clone()));
+    cache.invalidate(["t"]).await.unwrap();
+    assert_eq!(cache.get_shared::<Vec<u8>>("shared").version(2).await.unwrap(), None);
     assert_eq!(cache.get_shared::<Vec<u8>>("shared").await.unwrap(), Some(value.clone()));
     assert_eq!(cache.get::<Vec<u8>>("shared").await.unwrap().as_ref(), Some(&*value));
     stage.wait(5);
