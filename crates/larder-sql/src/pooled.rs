@@ -4,7 +4,11 @@
 //! Our own connections are made by the driver's pool and then kept here: the pool would ask each of them, after every statement, whether it
 //! is in order, and double what goes over the wire. Here one that somebody stopped waiting for is closed, so those that are kept are in
 //! order.
+//!
+//! A connection is made in a task of its own: one that takes longer than the deadline of who needs it is there for the next, who waits for
+//! it instead of beginning another.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -13,7 +17,7 @@ use parking_lot::Mutex;
 use sqlx::pool::{PoolConnection, PoolOptions};
 use sqlx::{ConnectOptions, Connection, Database, Error as Driver, Pool};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use crate::engine::{Ask, Failure};
@@ -41,19 +45,106 @@ enum Source<D: Database> {
     Own {
         pool: Box<PoolOptions<D>>,
         options: Box<<D::Connection as Connection>::Options>,
-        made: Mutex<Made<D>>,
-        /// How many more connections may be lent.
+        made: Arc<Shared<D>>,
+        /// How many more connections may be lent or waited for.
         permits: Semaphore,
     },
     Given(Pool<D>),
+}
+
+type Idle<D> = Vec<(<D as Database>::Connection, Instant)>;
+
+struct Shared<D: Database> {
+    made: Mutex<Made<D>>,
+    /// A connection came about, or did not.
+    changed: Notify,
 }
 
 /// What connections are made by, and how many such there were before it.
 struct Made<D: Database> {
     pool: Option<Pool<D>>,
     before: u64,
+    /// How many are in the making, and how many requests wait for one.
+    making: usize,
+    waiting: usize,
+    /// Why the last one did not come about, for one of those who wait.
+    failed: Option<Driver>,
     /// Connections that nobody uses, and since when; the last one is lent first.
-    idle: Vec<(D::Connection, Instant)>,
+    idle: Idle<D>,
+}
+
+impl<D: Database> Made<D> {
+    fn keep(&mut self, connection: D::Connection, number: u64) {
+        if self.before == number && self.pool.is_some() {
+            self.idle.retain(|(_, since)| since.elapsed() < KEPT);
+            self.idle.push((connection, Instant::now()));
+        }
+    }
+
+    /// Forgets all connections.
+    fn forget(&mut self) -> (Option<Pool<D>>, Idle<D>) {
+        self.before += 1;
+        self.making = 0;
+        (self.pool.take(), std::mem::take(&mut self.idle))
+    }
+}
+
+/// Makes a connection, for whoever waits first, or to be kept.
+async fn make<D: Database>(pool: Pool<D>, making: Making<D>) {
+    let connection = pool.acquire().await.map(PoolConnection::detach);
+    let mut made = making.shared.made.lock();
+    match connection {
+        Ok(connection) => made.keep(connection, making.number),
+        Err(error) if made.waiting > 0 => made.failed = Some(error),
+        Err(_) => {}
+    }
+}
+
+/// A connection in the making; also one whose runtime ends before it is there.
+struct Making<D: Database> {
+    shared: Arc<Shared<D>>,
+    number: u64,
+}
+
+impl<D: Database> Drop for Making<D> {
+    fn drop(&mut self) {
+        {
+            let mut made = self.shared.made.lock();
+            if made.before == self.number {
+                made.making -= 1;
+            }
+        }
+        self.shared.changed.notify_waiters();
+    }
+}
+
+/// A request that waits for a connection.
+struct Waits<'a, D: Database>(&'a Shared<D>);
+
+impl<'a, D: Database> Waits<'a, D> {
+    fn begin(shared: &'a Shared<D>) -> Self {
+        shared.made.lock().waiting += 1;
+        Self(shared)
+    }
+}
+
+impl<D: Database> Drop for Waits<'_, D> {
+    fn drop(&mut self) {
+        let mut made = self.0.made.lock();
+        made.waiting -= 1;
+        if made.waiting == 0 {
+            made.failed = None;
+        }
+    }
+}
+
+/// One of the application's. If nobody waits for it any more when it is there, its pool has it.
+async fn given<D: Database>(pool: &Pool<D>) -> Result<PoolConnection<D>, Driver> {
+    if let Some(connection) = pool.try_acquire() {
+        return Ok(connection);
+    }
+    let pool = pool.clone();
+    tokio::spawn(async move { pool.acquire().await }).await.unwrap_or(Err(Driver::PoolClosed))
 }
 
 impl<D: Database> Connections<D> {
@@ -68,7 +159,8 @@ impl<D: Database> Connections<D> {
         let pool = Box::new(pool);
         // Else each statement of each request would be logged.
         let options = Box::new(options.disable_statement_logging());
-        let made = Mutex::new(Made { pool: None, before: 0, idle: Vec::new() });
+        let made = Made { pool: None, before: 0, making: 0, waiting: 0, failed: None, idle: Vec::new() };
+        let made = Arc::new(Shared { made: Mutex::new(made), changed: Notify::new() });
         Self::from(codes, Source::Own { pool, options, made, permits: Semaphore::new(most as usize) })
     }
 
@@ -81,61 +173,87 @@ impl<D: Database> Connections<D> {
         Self { source, codes, began: Instant::now(), proven: AtomicU64::new(0) }
     }
 
-    fn pool(&self) -> (Pool<D>, u64) {
-        match &self.source {
-            Source::Given(pool) => (pool.clone(), 0),
-            Source::Own { pool, options, made, .. } => {
-                let mut made = made.lock();
-                let make = || {
-                    self.prove();
-                    (**pool).clone().connect_lazy_with((**options).clone())
-                };
-                (made.pool.get_or_insert_with(make).clone(), made.before)
-            }
-        }
-    }
-
     /// A connection; it is closed unless it is given back.
     pub(crate) async fn lend(&self) -> Result<Lent<'_, D>, Failure> {
         if Handle::try_current().is_err() {
             let error = "a cache in a database server needs a Tokio runtime; use it from within one";
             return Err(Failure::Other(Error::new(ErrorKind::Unsupported, error)));
         }
-        let (pool, number) = self.pool();
-        let mut lent = Lent { from: self, number, state: State::Waiting };
-        match self.connection(&pool, number).await {
-            Ok(connection) => lent.state = State::Lent(connection),
+        let mut lent = Lent { from: self, number: self.number(), state: State::Waiting };
+        match self.connection().await {
+            Ok((connection, number)) => (lent.state, lent.number) = (State::Lent(connection), number),
             Err(error) => return Err(self.codes.failure(error, None)),
         }
         Ok(lent)
     }
 
-    async fn connection(&self, pool: &Pool<D>, number: u64) -> Result<Held<'_, D>, Driver> {
-        let Source::Own { permits, made, .. } = &self.source else {
-            return pool.acquire().await.map(Held::Given);
-        };
-        let permit = timeout(PATIENCE, permits.acquire()).await.ok().and_then(Result::ok);
-        let permit = permit.ok_or(Driver::PoolTimedOut)?;
-        let idle = || {
-            let mut made = made.lock();
-            if made.before == number { made.idle.pop() } else { None }
-        };
-        while let Some((mut connection, since)) = idle() {
-            if since.elapsed() < IDLE || connection.ping().await.is_ok() {
-                return Ok(Held::Own(connection, permit));
+    fn number(&self) -> u64 {
+        match &self.source {
+            Source::Given(_) => 0,
+            Source::Own { made, .. } => made.made.lock().before,
+        }
+    }
+
+    async fn connection(&self) -> Result<(Held<'_, D>, u64), Driver> {
+        match &self.source {
+            Source::Given(pool) => Ok((Held::Given(given(pool).await?), 0)),
+            Source::Own { permits, .. } => {
+                let owned = async {
+                    let permit = permits.acquire().await.map_err(|_| Driver::PoolClosed)?;
+                    let (connection, number) = self.owned().await?;
+                    Ok((Held::Own(connection, permit), number))
+                };
+                timeout(PATIENCE, owned).await.unwrap_or(Err(Driver::PoolTimedOut))
             }
         }
-        Ok(Held::Own(pool.acquire().await?.detach(), permit))
+    }
+
+    /// One that nobody uses, or the next that is made.
+    async fn owned(&self) -> Result<(D::Connection, u64), Driver> {
+        let Source::Own { pool, options, made: shared, .. } = &self.source else {
+            return Err(Driver::PoolClosed);
+        };
+        let _waits = Waits::begin(shared);
+        loop {
+            // Before looking, or what happens in between would be missed.
+            let mut changed = std::pin::pin!(shared.changed.notified());
+            changed.as_mut().enable();
+            let idle = {
+                let mut made = shared.made.lock();
+                let made = &mut *made;
+                let idle = made.idle.pop();
+                if idle.is_none() {
+                    if let Some(error) = made.failed.take() {
+                        return Err(error);
+                    }
+                    if made.making < made.waiting {
+                        let begin = || {
+                            self.prove();
+                            (**pool).clone().connect_lazy_with((**options).clone())
+                        };
+                        let pool = made.pool.get_or_insert_with(begin).clone();
+                        made.making += 1;
+                        let making = Making { shared: Arc::clone(shared), number: made.before };
+                        tokio::spawn(make(pool, making));
+                    }
+                }
+                idle.map(|(connection, since)| (connection, since, made.before))
+            };
+            match idle {
+                Some((mut connection, since, number)) => {
+                    if since.elapsed() < IDLE || connection.ping().await.is_ok() {
+                        return Ok((connection, number));
+                    }
+                }
+                None => changed.await,
+            }
+        }
     }
 
     /// Takes one back that is in order.
     fn keep(&self, connection: D::Connection, number: u64) {
         if let Source::Own { made, .. } = &self.source {
-            let mut made = made.lock();
-            if made.before == number && made.pool.is_some() {
-                made.idle.retain(|(_, since)| since.elapsed() < KEPT);
-                made.idle.push((connection, Instant::now()));
-            }
+            made.made.lock().keep(connection, number);
         }
     }
 
@@ -146,10 +264,9 @@ impl<D: Database> Connections<D> {
     /// Forgets all connections, as what broke one has probably broken all; unless somebody did since.
     fn give_up(&self, number: u64) {
         if let Source::Own { made, .. } = &self.source {
-            let mut made = made.lock();
-            if made.before == number && made.pool.take().is_some() {
-                made.before += 1;
-                made.idle.clear();
+            let mut made = made.made.lock();
+            if made.before == number && made.pool.is_some() {
+                made.forget();
             }
         }
     }
@@ -157,12 +274,8 @@ impl<D: Database> Connections<D> {
     /// Closes; the next use makes a new pool. The application's own stays open.
     pub(crate) async fn close(&self) {
         if let Source::Own { made, .. } = &self.source {
-            let (pool, idle) = {
-                let mut made = made.lock();
-                // What is lent now is not taken back.
-                made.before += 1;
-                (made.pool.take(), std::mem::take(&mut made.idle))
-            };
+            // What is lent now is not taken back.
+            let (pool, idle) = made.made.lock().forget();
             for (connection, _) in idle {
                 // It is closed in any case; a server that can't be told so finds out.
                 _ = connection.close().await;

@@ -1,5 +1,7 @@
 //! What is the database servers' own.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use larder_core::{Cache, ErrorKind, Schemes};
@@ -76,4 +78,48 @@ async fn a_user_who_may_not_create_the_table_is_told_so() {
     assert!(error.to_string().contains("can't be created"), "{error}");
     assert!(error.to_string().contains("may not"), "{error}");
     stage.backend.create_table().await.unwrap();
+}
+
+/// A proxy that lets nothing through before it is told to, and counts connections.
+async fn gate(
+    server: String,
+) -> (std::net::SocketAddr, Arc<tokio::sync::watch::Sender<bool>>, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, count) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let gate = Arc::new(tokio::sync::watch::Sender::new(false));
+    let (opens, counter) = (gate.subscribe(), Arc::clone(&count));
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            counter.fetch_add(1, Ordering::SeqCst);
+            let (mut opens, server) = (opens.clone(), server.clone());
+            tokio::spawn(async move {
+                if opens.wait_for(|open| *open).await.is_ok() {
+                    let mut server = tokio::net::TcpStream::connect(server).await.unwrap();
+                    _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+                }
+            });
+        }
+    });
+    (address, gate, count)
+}
+
+#[tokio::test]
+async fn a_connection_that_takes_longer_than_the_deadline_is_there_for_the_next() {
+    let mut url = larder_tests::reqwest::Url::parse(&larder_tests::env::postgres_url()).unwrap();
+    let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432));
+    let (address, gate, count) = gate(server).await;
+    url.set_host(Some(&address.ip().to_string())).unwrap();
+    url.set_port(Some(address.port())).unwrap();
+    let backend = larder_sql::SqlCache::postgres(url.as_str()).unwrap().table(crate::unique("slow"));
+    let backend = backend.build().unwrap();
+    let over = |deadline| Cache::builder(backend.clone()).deadline(deadline).no_breaker().build().unwrap();
+    let cache = over(Duration::from_millis(20));
+    for _ in 0..3 {
+        assert_eq!(cache.get::<u8>("key").await.unwrap_err().kind(), ErrorKind::Deadline);
+    }
+    let begun = count.load(Ordering::SeqCst);
+    assert_eq!(begun, 1, "nobody begins another while one is in the making");
+    gate.send_replace(true);
+    assert_eq!(over(crate::PATIENT).get::<u8>("key").await.unwrap(), None);
+    assert_eq!(count.load(Ordering::SeqCst), 1, "it was made");
 }
