@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::backend::Backend;
+use crate::backplane::{Backplane, DynBackplane, InProcess};
 use crate::breaker::Breaker;
 use crate::cache::{Cache, CacheBuilder};
 use crate::codec::Codec;
@@ -15,7 +16,23 @@ use crate::pack::Compression;
 use crate::timeout::Timeout;
 use crate::url::{CacheUrl, suggest};
 
-type Constructor = Arc<dyn Fn(&mut CacheUrl) -> Result<DynBackend, Error> + Send + Sync>;
+type Constructor = Arc<dyn Fn(&mut CacheUrl, &Schemes) -> Result<DynBackend, Error> + Send + Sync>;
+type PlaneConstructor = Arc<dyn Fn(&mut CacheUrl) -> Result<DynBackplane, Error> + Send + Sync>;
+
+/// The options that are a cache's, whatever its backend.
+const COMMON: [&str; 11] = [
+    "breaker",
+    "codec",
+    "compress_above",
+    "compression",
+    "cooldown",
+    "deadline",
+    "ignore_errors",
+    "key_prefix",
+    "prefix",
+    "timeout",
+    "version",
+];
 
 /// Which URL scheme opens which backend. The facade's knows those that were compiled in; an application adds its own.
 ///
@@ -34,13 +51,15 @@ type Constructor = Arc<dyn Fn(&mut CacheUrl) -> Result<DynBackend, Error> + Send
 #[derive(Clone, Default)]
 pub struct Schemes {
     constructors: BTreeMap<&'static str, Constructor>,
+    backplanes: BTreeMap<&'static str, PlaneConstructor>,
     features: BTreeMap<&'static str, &'static str>,
 }
 
 impl Schemes {
-    /// Only `dummy:`.
+    /// Only `dummy:`, and `memory:` as a backplane.
     pub fn new() -> Self {
-        Self::default().register("dummy", |_| Ok(Dummy))
+        let schemes = Self::default().register("dummy", |_| Ok(Dummy));
+        schemes.register_backplane("memory", |_| Ok(InProcess::new()))
     }
 
     /// Adds a scheme. The constructor takes its own options from the URL; `timeout`, `prefix` (or `key_prefix`),
@@ -48,12 +67,34 @@ impl Schemes {
     /// It checks everything that needs no I/O, connects to nothing and starts no task.
     #[must_use]
     pub fn register<B: Backend>(
+        self,
+        scheme: &'static str,
+        open: impl Fn(&mut CacheUrl) -> Result<B, Error> + Send + Sync + 'static,
+    ) -> Self {
+        self.register_over(scheme, move |url, _| open(url))
+    }
+
+    /// The same for a backend that stands on others, and finds those by URLs among its options: see [`backend`](Self::backend) and
+    /// [`backplane`](Self::backplane).
+    #[must_use]
+    pub fn register_over<B: Backend>(
+        mut self,
+        scheme: &'static str,
+        open: impl Fn(&mut CacheUrl, &Self) -> Result<B, Error> + Send + Sync + 'static,
+    ) -> Self {
+        self.features.remove(scheme);
+        self.constructors.insert(scheme, Arc::new(move |url, all| open(url, all).map(DynBackend::new)));
+        self
+    }
+
+    /// Adds a scheme for a [`Backplane`]. The constructor takes the options of the URL, as [that of a backend](Self::register) does.
+    #[must_use]
+    pub fn register_backplane<B: Backplane>(
         mut self,
         scheme: &'static str,
         open: impl Fn(&mut CacheUrl) -> Result<B, Error> + Send + Sync + 'static,
     ) -> Self {
-        self.features.remove(scheme);
-        self.constructors.insert(scheme, Arc::new(move |url| open(url).map(DynBackend::new)));
+        self.backplanes.insert(scheme, Arc::new(move |url| open(url).map(DynBackplane::new)));
         self
     }
 
@@ -99,9 +140,7 @@ impl Schemes {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn builder_of(&self, url: &mut CacheUrl) -> Result<CacheBuilder, Error> {
-        let Some(open) = self.constructors.get(url.scheme()) else { return Err(self.unknown(url.scheme())) };
-        let backend = open(url)?;
-        let mut builder = CacheBuilder::new(backend);
+        let mut builder = CacheBuilder::new(self.construct(url)?);
         if let Some(text) = url.take("timeout") {
             match text.parse::<Timeout>() {
                 Ok(Timeout::FOREVER) => builder = builder.no_timeout(),
@@ -128,6 +167,55 @@ impl Schemes {
         builder = encoding(url, builder)?;
         url.all_taken()?;
         Ok(builder)
+    }
+
+    /// The backend of a URL, for one that stands on it. Options that are a cache's are refused.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn backend(&self, url: &mut CacheUrl) -> Result<DynBackend, Error> {
+        let backend = self.construct(url)?;
+        for name in COMMON {
+            if url.take(name).is_some() {
+                url.blame(name);
+                return Err(Error::config(format!(
+                    "{name} is an option of the cache, not of the {}: store that it stands on",
+                    url.scheme()
+                )));
+            }
+        }
+        url.all_taken()?;
+        Ok(backend)
+    }
+
+    /// The backplane of a URL.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) for a URL that can't be right, or whose scheme brings no backplane.
+    pub fn backplane(&self, url: &mut CacheUrl) -> Result<DynBackplane, Error> {
+        let Some(open) = self.backplanes.get(url.scheme()) else {
+            let known: Vec<&str> = self.backplanes.keys().copied().collect();
+            return Err(Error::config(format!(
+                "{}: URLs bring no backplane; {}",
+                url.scheme(),
+                suggest(url.scheme(), &known)
+            )));
+        };
+        let backplane = open(url)?;
+        url.all_taken()?;
+        Ok(backplane)
+    }
+
+    /// Whether URLs of this scheme bring a backplane.
+    pub fn has_backplane(&self, scheme: &str) -> bool {
+        self.backplanes.contains_key(scheme)
+    }
+
+    fn construct(&self, url: &mut CacheUrl) -> Result<DynBackend, Error> {
+        match self.constructors.get(url.scheme()) {
+            Some(open) => open(url, self),
+            None => Err(self.unknown(url.scheme())),
+        }
     }
 
     fn unknown(&self, scheme: &str) -> Error {
@@ -191,6 +279,7 @@ impl fmt::Debug for Schemes {
         f.debug_struct("Schemes")
             .field("known", &self.constructors.keys())
             .field("missing", &self.features)
+            .field("backplanes", &self.backplanes.keys())
             .finish()
     }
 }
@@ -210,6 +299,37 @@ mod tests {
         }
         let cache = Schemes::new().open("dummy:?timeout=none").unwrap();
         assert_eq!(cache.default_timeout(), Timeout::FOREVER);
+    }
+
+    #[test]
+    fn what_stands_on_a_store_opens_it_and_knows_whose_options_are_whose() {
+        let schemes = Schemes::new().register_over("over", |url, all| {
+            let place = url.take("store").unwrap_or_default();
+            all.backend(&mut CacheUrl::parse(&place)?)
+        });
+        let schemes = schemes.register("own", |url| url.take_u64("size").map(|_| Dummy));
+        assert_eq!(
+            schemes.open("over:?store=own:?size=3&timeout=5").unwrap().default_timeout(),
+            Timeout::from(5)
+        );
+        for name in COMMON {
+            let e = schemes.open(&format!("over:?store=own:?{name}=5")).unwrap_err().to_string();
+            assert!(e.contains(&format!("{name} is an option of the cache, not of the own: store")), "{e}");
+        }
+        let e = schemes.open("over:?store=own:?sze=3").unwrap_err().to_string();
+        assert!(e.contains("did you mean \"size\"?"), "{e}");
+        let e = schemes.open("dummy:?zzzzzzzzzzzzzzzzzzzzzzzzz=1").unwrap_err().to_string();
+        assert!(e.ends_with(&COMMON.join(", ")), "all of them are taken, and no more: {e}");
+    }
+
+    #[test]
+    fn a_backplane_is_found_by_its_scheme() {
+        let schemes = Schemes::new();
+        let find = |url: &str| schemes.backplane(&mut CacheUrl::parse(url).unwrap());
+        find("memory:").unwrap();
+        assert!(find("memroy:").unwrap_err().to_string().contains("did you mean \"memory\"?"));
+        assert!(find("memory:?x=1").unwrap_err().to_string().contains("\"x\" is not an option"));
+        assert!(schemes.has_backplane("memory") && !schemes.has_backplane("dummy"));
     }
 
     #[test]

@@ -152,6 +152,11 @@ impl CacheUrl {
         }
     }
 
+    /// Says which option the error is about that comes now; see [`blamed`](Self::blamed).
+    pub fn blame(&mut self, name: &str) {
+        self.blamed = Some(name.to_owned());
+    }
+
     /// Takes an option.
     pub fn take(&mut self, name: &'static str) -> Option<String> {
         self.known.push(name);

@@ -66,6 +66,7 @@ mod far;
 mod follower;
 mod kept;
 mod near;
+mod open;
 mod outbox;
 mod read;
 mod shared;
@@ -81,6 +82,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 pub use builder::TieredBuilder;
+pub use open::open;
 
 use shared::Shared;
 

@@ -40,7 +40,7 @@
 //! # Features
 //!
 //! `config` (default): [`from_file`], [`from_env`] and [`config`]. `memory` (default): [`memory:`](larder_memory). `file`: `file:///dir`. `redis`: `redis://host:6379/1` and
-//! `redis+unix:///path`; `redis-tls`: `rediss://` as well. `memcached`: `memcached://a:11211,b:11211` and `memcached+unix:///path`. `sqlite`: `sqlite:///file.db`. `postgres`: `postgres://host/database`, `mysql`: `mysql://host/database`; `postgres-tls`, `mysql-tls`: the same over TLS. `zstd`, `lz4`: `compression=zstd` and
+//! `redis+unix:///path`; `redis-tls`: `rediss://` as well. `memcached`: `memcached://a:11211,b:11211` and `memcached+unix:///path`. `sqlite`: `sqlite:///file.db`. `postgres`: `postgres://host/database`, `mysql`: `mysql://host/database`; `postgres-tls`, `mysql-tls`: the same over TLS. `tiered`: `tiered:?l2=redis://host`. `zstd`, `lz4`: `compression=zstd` and
 //! `compression=lz4` in any URL. `session`: `tower_sessions` sessions are asked whether a page changed them. Features add; none changes what another does.
 
 #[cfg(feature = "config")]
@@ -79,6 +79,8 @@ pub use larder_memory as memory;
 pub use larder_redis as redis;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub use larder_sql as sql;
+#[cfg(feature = "tiered")]
+pub use larder_tiered as tiered;
 
 /// The README's examples, compiled.
 #[cfg(doctest)]

@@ -26,6 +26,10 @@ pub fn schemes() -> Schemes {
     let schemes = schemes.register("postgres", larder_sql::open).register("postgresql", larder_sql::open);
     #[cfg(feature = "mysql")]
     let schemes = schemes.register("mysql", larder_sql::open).register("mariadb", larder_sql::open);
+    #[cfg(feature = "redis")]
+    let schemes = with_backplanes(schemes);
+    #[cfg(feature = "tiered")]
+    let schemes = schemes.register_over("tiered", larder_tiered::open);
     // Those that were registered above stay as they are.
     [
         ("memory", "memory"),
@@ -42,12 +46,22 @@ pub fn schemes() -> Schemes {
         ("postgresql", "postgres"),
         ("mysql", "mysql"),
         ("mariadb", "mysql"),
+        ("tiered", "tiered"),
     ]
     .into_iter()
     .fold(schemes, |schemes, (scheme, feature)| schemes.missing(scheme, feature))
 }
 
-/// Opens a cache: `memory:`, `dummy:`, `file:///dir`, `redis://host/1`, `memcached://a,b`, `sqlite:///file.db`, `postgres://host/database`, `mysql://host/database`,
+/// Every Redis that keeps entries carries messages, too.
+#[cfg(feature = "redis")]
+fn with_backplanes(schemes: Schemes) -> Schemes {
+    let redis: Vec<_> = schemes.known().filter(|scheme| scheme.starts_with("redis")).collect();
+    redis.into_iter().fold(schemes, |schemes, scheme| {
+        schemes.register_backplane(scheme, larder_redis::RedisBackplane::open)
+    })
+}
+
+/// Opens a cache: `memory:`, `dummy:`, `file:///dir`, `redis://host/1`, `memcached://a,b`, `sqlite:///file.db`, `postgres://host/database`, `mysql://host/database`, `tiered:?l2=redis://host`,
 /// with `timeout`, `prefix`, `version`, `deadline`, `breaker`, `cooldown` and `ignore_errors` as options for all. Nothing is connected yet: a server that is down does not stop a
 /// start-up.
 ///

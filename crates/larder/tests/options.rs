@@ -7,9 +7,10 @@ const PAGE: &str = include_str!("../../../docs/configuration.md");
 /// Nothing is near to it.
 const NOBODYS: &str = "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz";
 
-/// A URL that a scheme opens, up to its options.
+/// A URL that a scheme opens, up to the options to be tried.
 fn place(scheme: &str) -> String {
     match scheme {
+        "tiered" => "tiered:?l2=memory:&".to_owned(),
         "memory" | "dummy" => format!("{scheme}:"),
         "file" | "sqlite" => format!("{scheme}:///tmp/larder-options"),
         _ if scheme.ends_with("+unix") => format!("{scheme}:///run/larder-options.sock"),
@@ -17,6 +18,13 @@ fn place(scheme: &str) -> String {
         "postgres" | "postgresql" | "mysql" | "mariadb" => format!("{scheme}://localhost/database"),
         _ => format!("{scheme}://localhost"),
     }
+}
+
+/// That URL with an option.
+fn with(scheme: &str, option: &str) -> String {
+    let place = place(scheme);
+    let sign = if place.ends_with('&') { "" } else { "?" };
+    format!("{place}{sign}{option}")
 }
 
 /// The options of the page's tables by scheme, each with its default.
@@ -49,8 +57,7 @@ fn the_page_of_options_is_what_the_code_accepts() {
     let schemes = larder::schemes();
     for scheme in schemes.known() {
         let own = documented.get(scheme).unwrap_or_else(|| panic!("docs/configuration.md lacks {scheme}:"));
-        let place = place(scheme);
-        let error = schemes.open(&format!("{place}?{NOBODYS}=1")).unwrap_err().to_string();
+        let error = schemes.open(&with(scheme, &format!("{NOBODYS}=1"))).unwrap_err().to_string();
         let (_, names) = error.split_once("there are ").unwrap_or_else(|| panic!("{scheme}: {error}"));
         let accepted: BTreeSet<&str> = names.split(", ").collect();
         let said: BTreeSet<&str> = all.keys().chain(own.keys()).map(String::as_str).collect();
@@ -58,7 +65,7 @@ fn the_page_of_options_is_what_the_code_accepts() {
 
         for (name, default) in all.iter().chain(own) {
             if let Some(default) = default {
-                let url = format!("{place}?{name}={default}");
+                let url = with(scheme, &format!("{name}={default}"));
                 schemes.open(&url).unwrap_or_else(|error| panic!("{url}: {error}"));
             }
         }
@@ -74,7 +81,7 @@ fn every_scheme_names_the_option_that_was_meant() {
         for name in options.filter(|name| name.len() > 3) {
             let mut typo = name.clone();
             typo.remove(name.len() - 2);
-            let url = format!("{}?{typo}=1", place(scheme));
+            let url = with(scheme, &format!("{typo}=1"));
             let error = schemes.open(&url).unwrap_err().to_string();
             assert!(error.contains(&format!("did you mean {name:?}?")), "{url}: {error}");
         }

@@ -54,6 +54,13 @@ fn a_redis_cache_is_served() {
     serves(&Server::start(&[]).url());
 }
 
+#[cfg(feature = "tiered")]
+#[test]
+fn a_tiered_cache_is_served() {
+    let server = Server::start(&[]);
+    serves(&format!("tiered:?l2={}", server.url()));
+}
+
 #[test]
 fn a_wrong_password_is_refused_and_the_right_one_may_come_from_the_environment() {
     let server = Server::start(&["--requirepass", "correct"]);

@@ -5,9 +5,10 @@ use std::fs;
 use super::program::larder_in;
 use super::{Ran, larder};
 
-/// All that the program does, on the store of a URL that has no options yet.
+/// All that the program does, on the store of a URL.
 pub(crate) fn serves(url: &str) {
-    let shop = format!("{url}?prefix=shop");
+    let sign = if url.contains('?') { '&' } else { '?' };
+    let shop = format!("{url}{sign}prefix=shop");
     let run = |words: &[&str]| larder(&[&["--cache", &shop], words].concat());
     let fed = |words: &[&str], input: &[u8]| larder_in(&[], &[&["--cache", &shop], words].concat(), input);
 
@@ -77,7 +78,7 @@ pub(crate) fn serves(url: &str) {
     run(&["del", "greeting", "count", "never", "--json"]).printed("{\"removed\":2}\n");
 
     // What is in another namespace stays there.
-    let other = format!("{url}?prefix=other");
+    let other = format!("{url}{sign}prefix=other");
     larder(&["--cache", &other, "set", "text", "other"]).printed("");
     if lists {
         larder(&["--cache", &other, "keys"]).printed("text\n");

@@ -25,7 +25,7 @@ pub(super) fn open(
     for pair in &mut table.pairs {
         pair.value = interpolate(&pair.value, variables).map_err(|error| placed(&pair.at, &error))?;
     }
-    let Some(place) = table.take("url") else { return Err(without_url(&table)) };
+    let Some(place) = table.take("url").or_else(|| tiers(&table)) else { return Err(without_url(&table)) };
     let mut url = CacheUrl::parse(&place.value).map_err(|error| placed(&place.at, &error))?;
     for pair in &table.pairs {
         url.set(&pair.name, &pair.value).map_err(|error| placed(&pair.at, &error))?;
@@ -47,6 +47,12 @@ pub(super) fn open(
     let builder = schemes.builder_of(&mut url).map(|builder| last_word(builder.name(&table.name)));
     let opened = builder.and_then(CacheBuilder::build);
     opened.map_err(|error| placed(blamed(&table.pairs, &url, &error).unwrap_or(&place.at), &error))
+}
+
+/// A table with tiers is its URL.
+fn tiers(table: &Table) -> Option<Pair> {
+    let tier = table.pairs.iter().find(|pair| matches!(pair.name.as_str(), "l1" | "l2"))?;
+    Some(Pair { name: "url".to_owned(), value: "tiered:".to_owned(), at: tier.at.clone() })
 }
 
 /// Where the option stands that an error is about.

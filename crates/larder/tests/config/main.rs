@@ -6,6 +6,7 @@ mod environment;
 mod file;
 mod secrets;
 mod site;
+mod tiers;
 
 use larder::ErrorKind;
 use larder::config::{Config, Loader};
