@@ -1,10 +1,11 @@
 //! What the program does.
 
+use std::borrow::Cow;
 use std::io::{Read as _, Write};
 use std::time::Instant;
 
 use larder::core::{Entry, Key, Ttl, Value, When};
-use larder::{Error, Tag, Timeout};
+use larder::{Codec, Error, Tag, Timeout};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -70,16 +71,20 @@ impl Work<'_> {
     ) -> Result<bool, Failure> {
         let Some(entry) = self.look(key).await? else { return Ok(false) };
         let bytes = entry.value().to_bytes().map_err(|error| self.failed(&error))?;
-        match (raw, json, serde_json::from_slice::<serde_json::Value>(&bytes)) {
-            (true, ..) => output.value(&bytes)?,
-            (_, true, Ok(_)) => output.line(&String::from_utf8_lossy(&bytes))?,
-            (_, true, Err(_)) => {
+        let codec = self.opened.cache.codec();
+        // JSON is shown as it was written.
+        let written = (codec == Codec::Json).then(|| String::from_utf8_lossy(&bytes));
+        match codec.decode::<serde_json::Value>(&bytes) {
+            _ if raw => output.value(&bytes)?,
+            Ok(value) if json => output.line(&written.map_or_else(|| value.to_string(), Cow::into_owned))?,
+            Err(_) if json => {
                 return Err(Failure::said(format!(
-                    "what stands under this key is {} bytes that are no JSON; take --raw",
+                    "what stands under this key is {} bytes that can't be shown as JSON; take --raw",
                     bytes.len()
                 )));
             }
-            (_, _, Ok(serde_json::Value::String(text))) => output.value(text.as_bytes())?,
+            Ok(serde_json::Value::String(text)) => output.value(text.as_bytes())?,
+            Ok(value) if written.is_none() => output.value(value.to_string().as_bytes())?,
             _ => output.value(&bytes)?,
         }
         Ok(true)
@@ -104,10 +109,17 @@ impl Work<'_> {
                 cache.set(key, text(bytes)?).version(self.version).timeout(timeout).tags(tags).await
             }
             Form::Json => {
-                let value = RawValue::from_string(text(bytes)?.trim().to_owned()).map_err(|error| {
-                    Failure::said(format!("the value is no JSON: {error}; text needs no --json"))
-                })?;
-                cache.set(key, value).version(self.version).timeout(timeout).tags(tags).await
+                let text = text(bytes)?;
+                let wrong =
+                    |error| Failure::said(format!("the value is no JSON: {error}; text needs no --json"));
+                // Another codec would not know what the text is.
+                let set = match cache.codec() {
+                    Codec::Json => {
+                        cache.set(key, RawValue::from_string(text.trim().to_owned()).map_err(wrong)?)
+                    }
+                    _ => cache.set(key, serde_json::from_str::<serde_json::Value>(&text).map_err(wrong)?),
+                };
+                set.version(self.version).timeout(timeout).tags(tags).await
             }
             Form::Raw => self.put(key, bytes, timeout, tags).await,
         };

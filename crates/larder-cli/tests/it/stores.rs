@@ -135,6 +135,36 @@ async fn what_an_application_stored_is_read_and_the_other_way_round() {
     larder(&["-c", &url, "get", "greeting"]).missed();
 }
 
+#[cfg(all(feature = "file", feature = "zstd", feature = "lz4"))]
+#[tokio::test]
+async fn values_of_any_codec_are_read_and_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let large = "ä".repeat(5000);
+    for codec in ["json", "msgpack", "raw", "json&compression=lz4", "msgpack&compression=zstd"] {
+        let prefix = codec.replace(['&', '='], "-");
+        let url = format!("file://{}/cache?codec={codec}&prefix={prefix}", folder.path().display());
+        let run = |words: &[&str]| larder(&[&["--cache", &url], words].concat());
+        let cache = larder::open(&url).unwrap();
+        cache.set("text", &large).await.unwrap();
+        cache.set("number", -5).await.unwrap();
+        run(&["get", "text"]).printed(&large);
+        run(&["get", "number"]).printed("-5");
+        run(&["get", "text", "--json"]).printed(format!("\"{large}\"\n"));
+        run(&["set", "text", "other"]).printed("");
+        run(&["set", "number", "7", "--json"]).printed("");
+        assert_eq!(cache.get("text").await.unwrap(), Some("other".to_owned()), "{codec}");
+        assert_eq!(cache.incr("number", 1).await.unwrap(), 8, "{codec}");
+        if codec == "raw" {
+            run(&["set", "list", "[1]", "--json"]).refused(&["raw"]);
+            continue;
+        }
+        cache.set("list", vec![1, 2]).await.unwrap();
+        run(&["get", "list"]).printed("[1,2]");
+        run(&["set", "list", "[3, null]", "--json"]).printed("");
+        assert_eq!(cache.get("list").await.unwrap(), Some(vec![Some(3), None]), "{codec}");
+    }
+}
+
 #[cfg(all(feature = "file", feature = "sqlite"))]
 #[test]
 fn the_cache_may_come_from_a_file_or_the_environment() {
