@@ -1,5 +1,6 @@
 //! Larder end to end. One binary, one module a topic; `cargo xtask test` brings the servers.
 
+mod attacks;
 mod bad_input;
 mod compose;
 mod delay;

@@ -3,8 +3,9 @@
 //! [RFC 9111 §3.1](https://www.rfc-editor.org/rfc/rfc9111#section-3.1)).
 //!
 //! Connection and the fields it lists, Keep-Alive, TE, Trailer, Transfer-Encoding, Upgrade and everything that
-//! belongs to a proxy. A Connection field that lists what is meant for every recipient (Cache-Control, Vary,
-//! Set-Cookie, Content-Type …) is wrong and is not obeyed there: those decide who may see the response and how.
+//! belongs to a proxy. A Connection field that lists what is meant for every recipient (Host, Authorization, Cookie,
+//! X-Forwarded-For; Cache-Control, Vary, Set-Cookie …) is wrong and is not obeyed there: those decide who asks for what,
+//! and who may see the response and how.
 //!
 //! ```
 //! use http::{HeaderMap, header};
@@ -33,30 +34,48 @@ static HOP_BY_HOP: [HeaderName; 10] = [
     header::UPGRADE,
 ];
 
-static END_TO_END: [HeaderName; 13] = [
+static END_TO_END: [HeaderName; 31] = [
+    header::ACCEPT,
+    header::ACCEPT_CHARSET,
+    header::ACCEPT_ENCODING,
+    header::ACCEPT_LANGUAGE,
     header::AGE,
+    header::AUTHORIZATION,
     header::CACHE_CONTROL,
     header::CONTENT_ENCODING,
     header::CONTENT_LENGTH,
+    header::CONTENT_LOCATION,
     header::CONTENT_RANGE,
     header::CONTENT_SECURITY_POLICY,
     header::CONTENT_TYPE,
+    header::COOKIE,
     header::DATE,
     header::ETAG,
     header::EXPIRES,
+    header::FORWARDED,
+    header::HOST,
+    header::IF_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_NONE_MATCH,
+    header::IF_RANGE,
+    header::IF_UNMODIFIED_SINCE,
     header::LAST_MODIFIED,
+    header::LOCATION,
+    header::ORIGIN,
+    header::RANGE,
     header::SET_COOKIE,
     header::VARY,
+    header::VIA,
 ];
 
-/// Removes every field that belongs to the connection a response came over.
+/// Removes every field that belongs to the connection a message came over.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let listed: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
         .flat_map(|line| line.as_bytes().split(|&b| b == b','))
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        .filter(|name| !END_TO_END.contains(name))
+        .filter(|name| !END_TO_END.contains(name) && !name.as_str().starts_with("x-forwarded-"))
         .collect();
     for name in listed.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);

@@ -54,6 +54,8 @@ reasons! {
     MethodOverride = "method-override", "Send the real method, or remove the override header before the cache.";
     /// The request wants another protocol (WebSocket).
     Upgrade = "upgrade", "Upgraded connections can't be cached; nothing to do.";
+    /// The request's Connection field lists fields that it carries, so that a proxy on the way would take them away.
+    ConnectionListed = "connection-listed", "Connection may list fields of one connection only; look at the client.";
     /// The timeout in effect is zero.
     ZeroTimeout = "zero-timeout", "Give the layer or the response a timeout above zero.";
     /// A fetch layer found no update layer outside it.

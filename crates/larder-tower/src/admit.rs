@@ -33,16 +33,41 @@ impl Facts {
 
 /// Fields that change which page a framework makes of the same URL. They are keyed wherever they are sent, so that nobody can have a page
 /// made with them that is then shown to those who did not send them.
-pub(crate) const ROUTING_FIELDS: [&str; 9] = [
+pub(crate) const ROUTING_FIELDS: [&str; 21] = [
     "forwarded",
+    "front-end-https",
+    "x-envoy-original-path",
     "x-forwarded-host",
+    "x-forwarded-path",
     "x-forwarded-port",
     "x-forwarded-prefix",
     "x-forwarded-proto",
+    "x-forwarded-protocol",
     "x-forwarded-scheme",
     "x-forwarded-server",
+    "x-forwarded-ssl",
+    "x-forwarded-uri",
+    "x-host",
+    "x-http-host-override",
+    "x-original-host",
+    "x-original-uri",
     "x-original-url",
     "x-rewrite-url",
+    "x-script-name",
+    "x-url-scheme",
+];
+
+/// What Connection may list though the request carries it: fields that no page is made by.
+const OF_THE_CONNECTION: [&str; 9] = [
+    "close",
+    "http2-settings",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "trailers",
+    "transfer-encoding",
+    "upgrade",
 ];
 
 /// Sorts a request out; `identity` are the headers that name the user, in alphabetical order. `Err` says why it passes by.
@@ -64,8 +89,8 @@ pub(crate) fn admit(
     for (name, value) in headers {
         match name.as_str() {
             // The usual ones first: most requests end here for each of their fields.
-            "connection" if lists_upgrade(value.as_bytes()) => return Err(Reason::Upgrade),
-            "host" | "user-agent" | "accept" | "accept-encoding" | "accept-language" | "connection" => {}
+            "connection" => connection(value.as_bytes(), headers)?,
+            "host" | "user-agent" | "accept" | "accept-encoding" | "accept-language" => {}
             "cookie" => facts.cookie = true,
             "authorization" => facts.credentials = true,
             "if-none-match" | "if-modified-since" => facts.conditional = true,
@@ -77,7 +102,7 @@ pub(crate) fn admit(
             "x-http-method-override" | "x-http-method" | "x-method-override" => {
                 return Err(Reason::MethodOverride);
             }
-            other if ROUTING_FIELDS.contains(&other) => facts.routing = true,
+            other if other.starts_with(['f', 'x']) && ROUTING_FIELDS.contains(&other) => facts.routing = true,
             other if identity.binary_search_by(|known| known.as_str().cmp(other)).is_ok() => {
                 facts.credentials = true;
             }
@@ -87,8 +112,20 @@ pub(crate) fn admit(
     Ok(facts)
 }
 
-fn lists_upgrade(value: &[u8]) -> bool {
-    value.split(|b| *b == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+/// A field that Connection lists may be taken away behind the cache (RFC 9110, section 7.6.1): what is then made without it must not be kept
+/// under a key that has it.
+fn connection(value: &[u8], headers: &HeaderMap) -> Result<(), Reason> {
+    for option in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
+        let is = |name: &&str| option.eq_ignore_ascii_case(name.as_bytes());
+        if is(&"upgrade") {
+            return Err(Reason::Upgrade);
+        }
+        let lists = || header::HeaderName::from_bytes(option).is_ok_and(|name| headers.contains_key(name));
+        if !OF_THE_CONNECTION.iter().any(is) && lists() {
+            return Err(Reason::ConnectionListed);
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -133,6 +170,24 @@ mod tests {
             facts(&Method::GET, &[("upgrade", "h2c")]).is_ok(),
             "an upgrade nobody connects to is an offer only"
         );
+    }
+
+    #[test]
+    fn what_a_proxy_would_take_away_passes_by() {
+        for listed in ["host", "Cookie", "close, x-api-key", ",x-other ,"] {
+            let fields = [
+                ("connection", listed),
+                ("host", "a"),
+                ("cookie", "a"),
+                ("x-api-key", "a"),
+                ("x-other", "a"),
+            ];
+            assert_eq!(facts(&Method::GET, &fields).unwrap_err(), Reason::ConnectionListed, "{listed}");
+        }
+        for harmless in ["close", "keep-alive, TE", "x-other", "", ",,", "?"] {
+            let fields = [("connection", harmless), ("te", "trailers"), ("keep-alive", "1"), ("host", "a")];
+            assert!(facts(&Method::GET, &fields).is_ok(), "{harmless}");
+        }
     }
 
     #[test]

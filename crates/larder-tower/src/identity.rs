@@ -120,12 +120,12 @@ impl Identity {
     }
 
     /// The same request with content that it is keyed on (QUERY).
-    pub(crate) fn with_content(&self, content: &[&[u8]]) -> Self {
+    pub(crate) fn with_content(&self, described: &[(&str, &[u8])], digest: &[u8]) -> Self {
         let mut with = self.clone();
         let mut b = with.primary.extend();
-        b.mark(b'Q');
-        for part in content {
-            b.part(part);
+        b.mark(b'Q').part(digest);
+        for (name, line) in described {
+            b.mark(b'q').part(name.as_bytes()).part(line);
         }
         with.primary = b.build();
         with

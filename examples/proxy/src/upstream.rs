@@ -84,6 +84,10 @@ impl Upstream {
 
     /// Points the request at the server behind; false if it can't be.
     fn readdress(&self, request: &mut Request<Body>, peer: SocketAddr) -> bool {
+        // RFC 9112, section 3.2: the server behind might read the other one.
+        if request.headers().get_all(header::HOST).iter().count() > 1 {
+            return false;
+        }
         let path = request.uri().path_and_query().map_or("/", |pq| pq.as_str()).to_owned();
         // An absolute form beats Host (RFC 9112, section 3.2.2), and HTTP/2 has only that.
         if let Some(authority) = request.uri().authority().cloned() {

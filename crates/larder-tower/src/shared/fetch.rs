@@ -217,7 +217,7 @@ async fn confirmed(
     now: UnixMillis,
 ) -> Response<Body> {
     let served = &found.whole[which];
-    let mut stored = true;
+    let (mut stored, mut shareable) = (true, true);
     let mut answer = None;
     for (place, held) in found.whole.iter().enumerate() {
         let same = place == which || same_representation(&held.page.headers, &served.page.headers, now);
@@ -226,13 +226,11 @@ async fn confirmed(
         }
         let (page, kept) = updated(lead, &ask.rules, held, news, now);
         if place == which {
-            stored = kept.is_ok();
+            shareable = matches!(kept, Kept::Until(_));
+            stored = shareable;
             answer = Some(Arc::new(page.clone()));
         }
-        let done = match kept {
-            Ok(keep) => store(lead, held, page, keep).await,
-            Err(_) => lead.visit.cache.evict(&held.key).await.map(|_| true),
-        };
+        let done = keep(lead, held, page, kept).await;
         match done {
             Ok(true) => {}
             // It was invalidated meanwhile: the answer is right, for this request.
@@ -244,20 +242,43 @@ async fn confirmed(
         }
     }
     let page = answer.unwrap_or_else(|| Arc::clone(&served.page));
-    publish(lead, served, &page, now);
+    publish(lead, served, &page, shareable, now);
     let mut status = CacheStatus::forward(lead.forward).fwd_status(304).stored(stored);
     status.ttl = Some(page.meta.timing.ttl_secs(now));
     answer::whole(&page, ask.asking(&lead.visit), status, now)
 }
 
-/// A stored response with the news of a 304, and until when it is kept; or why it must not be kept any more.
+/// What becomes of a stored response on news of it.
+enum Kept {
+    /// The news are stored.
+    Until(UnixMillis),
+    /// The request that brought the news allows to store nothing (`no-store`, Authorization): what is there says nothing of that.
+    AsItWas,
+    /// The news are that it must not be kept.
+    Dropped,
+}
+
+async fn keep(
+    lead: &Lead,
+    held: &Held,
+    page: StoredResponse,
+    kept: Kept,
+) -> Result<bool, larder_core::Error> {
+    match kept {
+        Kept::Until(keep) => store(lead, held, page, keep).await,
+        Kept::AsItWas => Ok(true),
+        Kept::Dropped => lead.visit.cache.evict(&held.key).await.map(|_| true),
+    }
+}
+
+/// A stored response with the news of a 304.
 fn updated(
     lead: &Lead,
     rules: &Rules,
     held: &Held,
     news: &HeaderMap,
     now: UnixMillis,
-) -> (StoredResponse, Result<UnixMillis, Reason>) {
+) -> (StoredResponse, Kept) {
     let old = &*held.page;
     // Its age is reckoned from the news alone, which without a Date are of now (sections 4.2.3 and 4.3.4).
     let mut news = news.clone();
@@ -270,7 +291,11 @@ fn updated(
         headers: &headers,
         at: now,
     };
-    let storing = rules.storing(&received);
+    let nobody = HeaderMap::new();
+    let (storing, for_all) = match rules.storing(&received) {
+        Ok(storing) => (Ok(storing), true),
+        Err(_) => (rules.storing(&Received { request: &nobody, ..received }), false),
+    };
     // What is stored without a lifetime stays stored: it has just been of use.
     let (timing, kept) = match storing {
         Ok(storing) => {
@@ -278,9 +303,10 @@ fn updated(
                 headers.remove(name);
             }
             let timing = storing.timing(&headers, lead.visit.began, now);
-            (timing, Ok(timing.usable_until().saturating_add(rules.keep_stale_ms)))
+            let until = timing.usable_until().saturating_add(rules.keep_stale_ms);
+            (timing, if for_all { Kept::Until(until) } else { Kept::AsItWas })
         }
-        Err(reason) => (Timing { request_time: now, response_time: now, ..Timing::default() }, Err(reason)),
+        Err(_) => (Timing { request_time: now, response_time: now, ..Timing::default() }, Kept::Dropped),
     };
     headers.remove(header::AGE);
     let meta = StoredMeta { timing, ..old.meta.clone() };
@@ -314,10 +340,10 @@ fn tags(lead: &Lead, headers: &HeaderMap) -> Vec<larder_core::Tag> {
 }
 
 /// Those who wait get what was confirmed.
-fn publish(lead: &Lead, held: &Held, page: &Arc<StoredResponse>, now: UnixMillis) {
+fn publish(lead: &Lead, held: &Held, page: &Arc<StoredResponse>, shareable: bool, now: UnixMillis) {
     let Some(leader) = &lead.leader else { return };
     let timing = page.meta.timing;
-    leader.publish(match timing.age_ms(now) < timing.fresh_for_ms {
+    leader.publish(match shareable && timing.age_ms(now) < timing.fresh_for_ms {
         false => Landing::Alone,
         true => Landing::Page(Arc::new(Landed {
             status: page.status,
@@ -404,10 +430,8 @@ async fn head_tells(lead: &Lead, found: &Found, head: &Head) {
         let still = [header::ETAG, header::LAST_MODIFIED, header::CONTENT_LENGTH].iter().all(same)
             && held.page.status == StatusCode::OK;
         let done = if still {
-            match updated(lead, &gateway.rules, held, &head.headers, now) {
-                (page, Ok(keep)) => store(lead, held, page, keep).await,
-                (_, Err(_)) => lead.visit.cache.evict(&held.key).await,
-            }
+            let (page, kept) = updated(lead, &gateway.rules, held, &head.headers, now);
+            keep(lead, held, page, kept).await
         } else {
             lead.visit.cache.evict(&held.key).await
         };

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
 use larder_core::UnixMillis;
 use larder_core::flight::{Joined, Outcome};
@@ -125,9 +125,7 @@ where
     facts.nested = enclosed.is_some() || parts.extensions.get::<Outer>().is_some();
     let mut identity = Identity::of(settings, &cache, own_id, &parts, facts);
     if let Some(content) = &content {
-        let field = |name| parts.headers.get(name).map_or(&b""[..], |value| value.as_bytes());
-        let fields = [field(header::CONTENT_TYPE), field(header::CONTENT_ENCODING)];
-        identity = identity.with_content(&[fields[0], fields[1], blake3::hash(content).as_bytes()]);
+        identity = identity.with_content(&described(&parts.headers), blake3::hash(content).as_bytes());
     }
     let began = cache.clock().now();
     let ask = Ask {
@@ -188,6 +186,13 @@ where
         Ok(again) => Ok((bytes, again)),
         Err(_) => Err(None),
     }
+}
+
+/// The fields that say what the content of a QUERY means, every line of them.
+fn described(headers: &HeaderMap) -> Vec<(&'static str, &[u8])> {
+    let names = ["content-type", "content-encoding", "content-language", "content-location", "content-range"];
+    let lines = |name| headers.get_all(name).iter().map(move |line| (name, line.as_bytes()));
+    names.into_iter().flat_map(lines).collect()
 }
 
 /// A value as one of another type, if it is of that type.
@@ -366,9 +371,11 @@ where
     alone(visit, service, request, forward, Reason::WaitLimit).await
 }
 
-/// Whether one who waited may be answered with what came.
+/// Whether one who waited may be answered with what came. Its rule for the query may be another than that by which they met.
 fn serves(landed: &crate::landing::Landed, ask: &Ask, now: UnixMillis) -> bool {
-    reuse(&ask.rules, &landed.headers, &landed.meta.timing, &ask.wishes, now) == Reuse::Serve
+    let rule = NoVarySearch::from_headers(&landed.headers);
+    ask.search.as_deref().map_or(rule.is_default(), |met| *met == rule)
+        && reuse(&ask.rules, &landed.headers, &landed.meta.timing, &ask.wishes, now) == Reuse::Serve
 }
 
 /// Asks the origin again while the client is answered already. One at a time for each variant.

@@ -14,7 +14,7 @@ use tower::ServiceExt as _;
 
 use super::authority;
 use super::plan::{Gateway, group_tag};
-use crate::admit::Facts;
+use crate::admit::{Facts, admit};
 use crate::cacheable::Cacheable;
 use crate::detach::Detachable;
 use crate::engine::{Engine, Visit, into_body, say_bypass};
@@ -67,8 +67,11 @@ where
     };
     // What was written stays written, so a client that goes away now must not keep the old pages alive.
     let dropped = Detachable::new(Box::pin(drop_pages), PURGE, || true).await;
-    if dropped && answers_get(&rules, &asked, &host, &response) {
-        return Ok(keep(engine, cache, own_id, rules, asked, host, response).await);
+    if dropped
+        && answers_get(&rules, &asked, &host, &response)
+        && let Some(get) = as_get(engine, asked)
+    {
+        return Ok(keep(engine, cache, own_id, rules, get, host, response).await);
     }
     say_bypass(response.headers_mut(), Reason::Method);
     Ok(response)
@@ -126,21 +129,26 @@ fn answers_get(rules: &Rules, asked: &Parts, host: &str, response: &Response<Bod
         && own.is_some_and(|own| path(&own) == path(&asked.uri))
 }
 
+/// Makes the GET of a POST, whose page its answer may be; `None` where such a GET would pass by, by another method say.
+fn as_get(engine: &Engine, mut asked: Parts) -> Option<(Parts, Facts)> {
+    for name in [header::CONTENT_LENGTH, header::CONTENT_TYPE, header::TRANSFER_ENCODING] {
+        asked.headers.remove(name);
+    }
+    asked.method = Method::GET;
+    let facts = admit(&asked.method, &asked.headers, &engine.settings().identity_headers, false).ok()?;
+    (!facts.solo && !facts.conditional).then_some((asked, facts))
+}
+
 /// Stores the answer to a POST as one to GET. The fill begins when the answer is there and what it replaces is gone.
 async fn keep(
     engine: &Engine,
     cache: Cache,
     own_id: bool,
     rules: Arc<Rules>,
-    mut asked: Parts,
+    (asked, facts): (Parts, Facts),
     host: String,
     mut response: Response<Body>,
 ) -> Response<Body> {
-    asked.method = Method::GET;
-    for name in [header::CONTENT_LENGTH, header::CONTENT_TYPE, header::TRANSFER_ENCODING] {
-        asked.headers.remove(name);
-    }
-    let facts = Facts::default();
     let identity = Identity::of(engine.settings(), &cache, own_id, &asked, facts);
     let outer = asked.extensions.get::<Outer>().cloned();
     let visit = Visit {
