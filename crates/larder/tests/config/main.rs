@@ -4,6 +4,7 @@
 
 mod environment;
 mod file;
+mod logs;
 mod secrets;
 mod site;
 mod tiers;

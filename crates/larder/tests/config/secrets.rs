@@ -109,7 +109,7 @@ fn a_wrong_password_setting_names_its_line_and_shows_nothing() {
 }
 
 /// A URL of each scheme that can have a password.
-const WITH_PASSWORD: [&str; 13] = [
+pub(crate) const WITH_PASSWORD: [&str; 13] = [
     "redis+cluster://u:hunter2@h:6379,h2:6379",
     "rediss+cluster://u:hunter2@h:6379,h2:6379",
     "mysql://u:hunter2@h:3306/database",
