@@ -66,6 +66,14 @@ impl Ask {
     }
 }
 
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+impl Ask {
+    /// Whether it may leave one behind when it fails.
+    pub(crate) fn is_a_transaction(&self) -> bool {
+        matches!(self, Self::Take(_) | Self::Fold(_))
+    }
+}
+
 /// Names from `first` on, behind `after`, before `end`.
 #[derive(Clone, Debug)]
 pub(crate) struct Scan {

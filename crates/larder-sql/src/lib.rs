@@ -61,6 +61,8 @@ mod answers;
 mod backend;
 mod behind;
 mod builder;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod codes;
 mod cull;
 mod engine;
 mod many;

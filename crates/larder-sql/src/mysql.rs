@@ -13,9 +13,10 @@ use sqlx::query::Query;
 use sqlx::{Connection as _, Error as Driver, Executor as _, MySql as Db, Row as _};
 
 use crate::answers::answers;
+use crate::codes::Codes;
 use crate::engine::{Answer, Ask, Failure, Listed, Row};
 use crate::outbox;
-use crate::pooled::{Codes, Connections};
+use crate::pooled::Connections;
 use crate::statements::{self, Statements, fill_up, list};
 
 const CODES: Codes = Codes {
@@ -30,7 +31,7 @@ const CODES: Codes = Codes {
     denied: &["1044", "1045", "1142", "1143", "1227"],
     read_only: &["1290", "1792", "1836"],
     // Too many connections, shutting down, killed.
-    away: &["1040", "1203", "1053", "1927", "3169"],
+    away: &["1040", "1203", "1226", "1053", "1927", "3169"],
     // Larger than a packet, and than a tenth of the redo log.
     too_large: &["1153", "1118"],
 };

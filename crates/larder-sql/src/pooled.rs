@@ -1,5 +1,4 @@
-//! What servers behind sqlx have in common: connections that come with the first use and go when they are of no use any more, and what
-//! the driver's errors mean.
+//! What servers behind sqlx have in common: connections that come with the first use and go when they are of no use any more.
 //!
 //! Our own connections are made by the driver's pool and then kept here: the pool would ask each of them, after every statement, whether it
 //! is in order, and double what goes over the wire. Here one that somebody stopped waiting for is closed, so those that are kept are in
@@ -16,10 +15,11 @@ use larder_core::{Error, ErrorKind};
 use parking_lot::Mutex;
 use sqlx::pool::{PoolConnection, PoolOptions};
 use sqlx::{ConnectOptions, Connection, Database, Error as Driver, Pool};
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, Id};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
+use crate::codes::Codes;
 use crate::engine::{Ask, Failure};
 
 /// How long a request waits for a connection; mostly its cache's deadline comes first.
@@ -52,7 +52,8 @@ enum Source<D: Database> {
     Given(Pool<D>),
 }
 
-type Idle<D> = Vec<(<D as Database>::Connection, Instant)>;
+/// Connections that nobody uses, since when, and the runtime that they can't outlive; the last one is lent first.
+type Idle<D> = Vec<(<D as Database>::Connection, Instant, Id)>;
 
 struct Shared<D: Database> {
     made: Mutex<Made<D>>,
@@ -69,16 +70,29 @@ struct Made<D: Database> {
     waiting: usize,
     /// Why the last one did not come about, for one of those who wait.
     failed: Option<Driver>,
-    /// Connections that nobody uses, and since when; the last one is lent first.
     idle: Idle<D>,
+    /// How many connections there may be.
+    most: usize,
 }
 
 impl<D: Database> Made<D> {
     fn keep(&mut self, connection: D::Connection, number: u64) {
+        let Ok(runtime) = Handle::try_current() else { return };
         if self.before == number && self.pool.is_some() {
-            self.idle.retain(|(_, since)| since.elapsed() < KEPT);
-            self.idle.push((connection, Instant::now()));
+            self.idle.retain(|(_, since, _)| since.elapsed() < KEPT);
+            if self.idle.len() >= self.most {
+                // One of another runtime, which may be gone.
+                self.idle.remove(0);
+            }
+            self.idle.push((connection, Instant::now(), runtime.id()));
         }
+    }
+
+    /// One that was made in this runtime.
+    fn idle(&mut self, runtime: Id) -> Option<(D::Connection, Instant)> {
+        let at = self.idle.iter().rposition(|(_, _, of)| *of == runtime)?;
+        let (connection, since, _) = self.idle.remove(at);
+        Some((connection, since))
     }
 
     /// Forgets all connections.
@@ -159,7 +173,8 @@ impl<D: Database> Connections<D> {
         let pool = Box::new(pool);
         // Else each statement of each request would be logged.
         let options = Box::new(options.disable_statement_logging());
-        let made = Made { pool: None, before: 0, making: 0, waiting: 0, failed: None, idle: Vec::new() };
+        let (idle, most_kept) = (Vec::new(), most as usize);
+        let made = Made { pool: None, before: 0, making: 0, waiting: 0, failed: None, idle, most: most_kept };
         let made = Arc::new(Shared { made: Mutex::new(made), changed: Notify::new() });
         Self::from(codes, Source::Own { pool, options, made, permits: Semaphore::new(most as usize) })
     }
@@ -175,12 +190,12 @@ impl<D: Database> Connections<D> {
 
     /// A connection; it is closed unless it is given back.
     pub(crate) async fn lend(&self) -> Result<Lent<'_, D>, Failure> {
-        if Handle::try_current().is_err() {
+        let Ok(runtime) = Handle::try_current() else {
             let error = "a cache in a database server needs a Tokio runtime; use it from within one";
             return Err(Failure::Other(Error::new(ErrorKind::Unsupported, error)));
-        }
+        };
         let mut lent = Lent { from: self, number: self.number(), state: State::Waiting };
-        match self.connection().await {
+        match self.connection(runtime.id()).await {
             Ok((connection, number)) => (lent.state, lent.number) = (State::Lent(connection), number),
             Err(error) => return Err(self.codes.failure(error, None)),
         }
@@ -194,13 +209,13 @@ impl<D: Database> Connections<D> {
         }
     }
 
-    async fn connection(&self) -> Result<(Held<'_, D>, u64), Driver> {
+    async fn connection(&self, runtime: Id) -> Result<(Held<'_, D>, u64), Driver> {
         match &self.source {
             Source::Given(pool) => Ok((Held::Given(given(pool).await?), 0)),
             Source::Own { permits, .. } => {
                 let owned = async {
                     let permit = permits.acquire().await.map_err(|_| Driver::PoolClosed)?;
-                    let (connection, number) = self.owned().await?;
+                    let (connection, number) = self.owned(runtime).await?;
                     Ok((Held::Own(connection, permit), number))
                 };
                 timeout(PATIENCE, owned).await.unwrap_or(Err(Driver::PoolTimedOut))
@@ -209,7 +224,7 @@ impl<D: Database> Connections<D> {
     }
 
     /// One that nobody uses, or the next that is made.
-    async fn owned(&self) -> Result<(D::Connection, u64), Driver> {
+    async fn owned(&self, runtime: Id) -> Result<(D::Connection, u64), Driver> {
         let Source::Own { pool, options, made: shared, .. } = &self.source else {
             return Err(Driver::PoolClosed);
         };
@@ -221,7 +236,7 @@ impl<D: Database> Connections<D> {
             let idle = {
                 let mut made = shared.made.lock();
                 let made = &mut *made;
-                let idle = made.idle.pop();
+                let idle = made.idle(runtime);
                 if idle.is_none() {
                     if let Some(error) = made.failed.take() {
                         return Err(error);
@@ -276,7 +291,7 @@ impl<D: Database> Connections<D> {
         if let Source::Own { made, .. } = &self.source {
             // What is lent now is not taken back.
             let (pool, idle) = made.made.lock().forget();
-            for (connection, _) in idle {
+            for (connection, ..) in idle {
                 // It is closed in any case; a server that can't be told so finds out.
                 _ = connection.close().await;
             }
@@ -329,6 +344,8 @@ impl<D: Database> Lent<'_, D> {
     pub(crate) fn done<T>(mut self, outcome: Result<T, Driver>, ask: Option<&Ask>) -> Result<T, Failure> {
         match &outcome {
             Err(error) if self.from.codes.broke(error) => self.from.give_up(self.number),
+            // The driver would roll back with the next statement on it, and keep its locks until then.
+            Err(_) if ask.is_some_and(Ask::is_a_transaction) => {}
             _ => {
                 self.from.prove();
                 if let State::Lent(Held::Own(connection, permit)) =
@@ -358,79 +375,6 @@ impl<D: Database> Drop for Lent<'_, D> {
                     self.from.give_up(self.number);
                 }
             }
-        }
-    }
-}
-
-/// What a database says of its own errors.
-#[derive(Debug)]
-pub(crate) struct Codes {
-    pub(crate) database: &'static str,
-    pub(crate) code: fn(&Driver) -> Option<String>,
-    pub(crate) no_table: &'static [&'static str],
-    pub(crate) conflict: &'static [&'static str],
-    pub(crate) denied: &'static [&'static str],
-    pub(crate) read_only: &'static [&'static str],
-    /// It takes no more connections, or is on its way up or down.
-    pub(crate) away: &'static [&'static str],
-    pub(crate) too_large: &'static [&'static str],
-}
-
-impl Codes {
-    fn is(&self, error: &Driver, codes: &[&str]) -> bool {
-        (self.code)(error).is_some_and(|code| codes.contains(&code.as_str()))
-    }
-
-    /// Whether the connection, and probably others with it, is of no use any more.
-    pub(crate) fn broke(&self, error: &Driver) -> bool {
-        let broke = matches!(error, Driver::Io(_) | Driver::Protocol(_) | Driver::WorkerCrashed);
-        // Behind the same name there may be a server by now that can be written to.
-        broke || self.is(error, self.away) || self.is(error, self.read_only)
-    }
-
-    /// What an error means to `ask`, or to something else.
-    pub(crate) fn failure(&self, error: Driver, ask: Option<&Ask>) -> Failure {
-        let database = self.database;
-        let is = |codes: &[&str]| self.is(&error, codes);
-        let (kind, text) = match &error {
-            Driver::PoolTimedOut => {
-                (ErrorKind::Unavailable, format!("no connection to {database} came about in time"))
-            }
-            Driver::Tls(_) => (
-                ErrorKind::Unavailable,
-                format!("{database} was not talked to, since sslmode asks for more than it offers"),
-            ),
-            Driver::Configuration(_) => {
-                (ErrorKind::Config, format!("{database} can't be connected to as the URL says"))
-            }
-            Driver::Io(_) | Driver::Protocol(_) | Driver::PoolClosed | Driver::WorkerCrashed => {
-                (ErrorKind::Unavailable, format!("the connection to {database} broke"))
-            }
-            _ if is(self.away) => {
-                (ErrorKind::Unavailable, format!("{database} takes no connections at the moment"))
-            }
-            _ if is(self.read_only) => (
-                ErrorKind::Unavailable,
-                format!(
-                    "{database} may not be written to (a standby, or a session that only reads); the cache has to be on the primary"
-                ),
-            ),
-            _ if is(self.denied) => (ErrorKind::Backend, format!("this user of {database} may not do that")),
-            _ if is(self.no_table) => (ErrorKind::Backend, format!("{database} has no such cache table")),
-            _ if is(self.too_large) => {
-                (ErrorKind::TooLarge, format!("the entry is larger than {database} takes"))
-            }
-            _ => (ErrorKind::Backend, format!("{database} refused a statement of the cache")),
-        };
-        let (no_table, conflict) = (is(self.no_table), is(self.conflict));
-        // A write may have happened, a read may be repeated.
-        let again = ask.is_some_and(Ask::reads) && self.broke(&error);
-        // The driver's text can hold keys: it stays in the source.
-        let error = Error::new(kind, text).with_source(error);
-        match () {
-            () if no_table => Failure::NoTable(error),
-            () if conflict || again => Failure::Conflict(error),
-            () => Failure::Other(error),
         }
     }
 }

@@ -10,9 +10,10 @@ use sqlx::query::Query;
 use sqlx::{Connection as _, Error as Driver, Postgres as Db, Row as _};
 
 use crate::answers::answers;
+use crate::codes::Codes;
 use crate::engine::{Answer, Ask, Failure, Listed, Row};
 use crate::outbox;
-use crate::pooled::{Codes, Connections};
+use crate::pooled::Connections;
 use crate::statements::{self, Statements, usual};
 
 const CODES: Codes = Codes {

@@ -5,8 +5,10 @@ use serde::Serialize;
 
 use super::Cache;
 use crate::codec::Codec;
+use crate::entry::{Entry, Value};
 use crate::error::Error;
 use crate::key::Key;
+use crate::tag::{Nonce, Stamp};
 
 impl Cache {
     /// The key under which [`get`](Self::get) looks for what is called `key`, in the cache's own version if none is said.
@@ -19,11 +21,13 @@ impl Cache {
         self.inner.codec
     }
 
-    /// A value as [`set`](Self::set) would store it.
+    /// A value as [`set`](Self::set) would have its backend store it: encoded, and compressed where that pays.
     ///
     /// # Errors
     /// [`Encode`](crate::ErrorKind::Encode) if it can't be serialised.
     pub fn encode<T: Serialize + ?Sized>(&self, value: &T) -> Result<Bytes, Error> {
-        self.inner.codec.encode(value)
+        let value = Value::Bytes(self.inner.codec.encode(value)?);
+        let nobodys = Stamp::untagged(Nonce::from_u128(0));
+        self.close_entry(Entry::new(value, None, nobodys)).value().to_bytes()
     }
 }

@@ -3,12 +3,18 @@
 
 mod culling;
 mod damage;
+#[cfg(all(feature = "postgres", feature = "mysql"))]
+mod faults;
 mod many;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[cfg(all(feature = "postgres", feature = "mysql"))]
+mod private;
+#[cfg(all(feature = "postgres", feature = "mysql"))]
 mod servers;
 mod sharing;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(all(feature = "postgres-tls", feature = "mysql-tls"))]
+mod tls;
 #[cfg(all(feature = "postgres", feature = "mysql"))]
 mod transactions;
 
@@ -124,7 +130,9 @@ macro_rules! everywhere {
 use everywhere;
 
 mod suite {
-    use crate::{Stage, damage, unique};
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    use crate::unique;
+    use crate::{Stage, damage};
 
     larder_testkit::backend_suite! {
         #[cfg(feature = "sqlite")]

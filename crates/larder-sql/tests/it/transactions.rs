@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use larder_core::{Backend, Cache, ErrorKind, Space, Ttl};
+use larder_core::{Backend, Cache, Codec, ErrorKind, Space, Ttl};
 use larder_sql::{InTransaction, SqlCache};
 use sqlx::{AssertSqlSafe, MySql, MySqlPool, PgPool, Postgres, Transaction};
 
@@ -183,6 +183,7 @@ on_both! {
     a_record_that_expired_is_begun_anew
     who_reads_after_a_commit_never_sees_what_was_before
     a_long_key_and_a_removal_and_a_version_and_no_time_at_all
+    bytes_are_stored_as_the_cache_would
 }
 
 async fn the_commit_invalidates_in_every_handle_and_nobody_waits_before_it(app: App) {
@@ -520,6 +521,17 @@ async fn a_long_key_and_a_removal_and_a_version_and_no_time_at_all(app: App) {
     assert_eq!(cache.get("key").version(7).await.unwrap(), Some(2));
     assert_eq!(cache.get::<u8>("gone").await.unwrap(), None);
     assert_eq!(cache.get::<u8>("key").await.unwrap(), None);
+}
+
+async fn bytes_are_stored_as_the_cache_would(app: App) {
+    let cache = app.stage.builder().codec(Codec::Raw).build().unwrap();
+    let mut tx = app.begin().await;
+    let mut cached = on!(tx, |tx| app.stage.backend.in_transaction(&cache, tx).await.unwrap());
+    // With the first of these bytes compressed values begin.
+    let value = vec![0xc1, 0, 7, 0xff];
+    on!(tx, |tx| cached.set(tx, "key", &value).await.unwrap());
+    tx.commit().await;
+    assert_eq!(cache.get::<Vec<u8>>("key").await.unwrap(), Some(value));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
