@@ -1,6 +1,9 @@
 //! L2, as one that checks stamps itself: where it does not, it is asked once more.
 
-use larder_core::{Backend, DynBackend, Entry, Error, Key, Remembered, UnixMillis, When};
+use larder_core::{Backend, DynBackend, Entry, Error, ErrorKind, Key, Remembered, UnixMillis, When};
+
+/// How often an entry that others keep changing is tried again.
+const TRIES: usize = 100;
 
 #[derive(Debug)]
 pub(crate) struct Far {
@@ -46,10 +49,34 @@ impl Far {
         if stored || !conditional || when == When::Present || self.has(key, now).await? {
             return Ok(stored);
         }
-        // What stands there is invalid, and must not win. Not before the first try, or of two who add at once the second would remove what
-        // the first has just stored.
-        self.l2.remove(key, now).await?;
-        self.l2.set(key, entry, when, now).await
+        self.replace_invalid(key, entry, now).await
+    }
+
+    /// Adds where what stands is invalid and must not win. Only that very value is replaced: of several who add at once, nobody takes away what
+    /// another has just stored.
+    async fn replace_invalid(&self, key: &Key, entry: Entry, now: UnixMillis) -> Result<bool, Error> {
+        for _ in 0..TRIES {
+            let Some(there) = self.l2.get(key, now).await? else {
+                if self.l2.set(key, entry.clone(), When::Absent, now).await? {
+                    return Ok(true);
+                }
+                continue;
+            };
+            if self.has(key, now).await? {
+                return Ok(false);
+            }
+            let old = there.value().to_bytes()?;
+            match self.l2.compare_and_set(key, &old, Some(entry.clone()), now).await {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(error) if error.kind() == ErrorKind::Unsupported => {
+                    self.l2.remove(key, now).await?;
+                    return self.l2.set(key, entry, When::Absent, now).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
     }
 
     pub(crate) async fn remove(&self, key: &Key, now: UnixMillis) -> Result<bool, Error> {
