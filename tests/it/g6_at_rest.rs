@@ -77,7 +77,7 @@ async fn a_page_is_smaller_at_rest_and_comes_back_whole_under_any_setting() {
         let body = text.clone();
         async move { Response::builder().header("x-call", n.to_string()).body(Body::from(body)).unwrap() }
     });
-    let layer = |compression| app.clone().layer(cache_page(60).cache(&open(compression)).ignore_cookies());
+    let layer = |compression| app.clone().layer(cache_page(60).cache(open(compression)).ignore_cookies());
     let (packed, plain) = (layer(Compression::lz4()), layer(Compression::none()));
     ask(&packed, get("/")).await;
     let size = |path: &PathBuf| std::fs::metadata(path).unwrap().len();

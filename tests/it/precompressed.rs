@@ -22,7 +22,7 @@ fn app() -> (Router, Runs) {
 
 fn unzipped(bytes: &[u8]) -> String {
     let mut out = String::new();
-    flate2::read::GzDecoder::new(bytes).read_to_string(&mut out).unwrap();
+    flate2::read::GzDecoder::new(bytes).read_to_string(&mut out).expect("a gzip stream");
     out
 }
 
