@@ -16,7 +16,7 @@ use crate::answers::answers;
 use crate::codes::Codes;
 use crate::engine::{Answer, Ask, Failure, Listed, Row};
 use crate::outbox;
-use crate::pooled::Connections;
+use crate::pooled::{Connections, caught};
 use crate::statements::{self, Statements, fill_up, list};
 
 const CODES: Codes = Codes {
@@ -72,7 +72,7 @@ impl Server {
     pub(crate) async fn ask(&self, ask: &Ask) -> Result<Answer, Failure> {
         let mut lent = self.connections.lend().await?;
         let answered = match lent.connection() {
-            Ok(connection) => self.answer(connection, ask).await,
+            Ok(connection) => caught(self.answer(connection, ask)).await,
             Err(error) => Err(error),
         };
         if answered.is_err() {
@@ -129,7 +129,7 @@ impl Server {
         let mut lent = self.connections.lend().await?;
         let created = match lent.connection() {
             Ok(connection) => {
-                sqlx::raw_sql(sqlx::AssertSqlSafe(self.create.clone())).execute(connection).await
+                caught(sqlx::raw_sql(sqlx::AssertSqlSafe(self.create.clone())).execute(connection)).await
             }
             Err(error) => Err(error),
         };

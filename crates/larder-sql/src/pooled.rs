@@ -7,8 +7,12 @@
 //! A connection is made in a task of its own: one that takes longer than the deadline of who needs it is there for the next, who waits for
 //! it instead of beginning another.
 
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use larder_core::{Error, ErrorKind};
@@ -103,9 +107,21 @@ impl<D: Database> Made<D> {
     }
 }
 
+/// Runs something of the driver's, which panics at some of the nonsense that a server may answer.
+pub(crate) async fn caught<T>(work: impl Future<Output = Result<T, Driver>>) -> Result<T, Driver> {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        // Neither the work nor the connection that it was about is used afterwards.
+        catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))).unwrap_or_else(|_| {
+            Poll::Ready(Err(Driver::Protocol("the driver panicked at what the server answered".to_owned())))
+        })
+    })
+    .await
+}
+
 /// Makes a connection, for whoever waits first, or to be kept.
 async fn make<D: Database>(pool: Pool<D>, making: Making<D>) {
-    let connection = pool.acquire().await.map(PoolConnection::detach);
+    let connection = caught(pool.acquire()).await.map(PoolConnection::detach);
     let mut made = making.shared.made.lock();
     match connection {
         Ok(connection) => made.keep(connection, making.number),
@@ -231,7 +247,7 @@ impl<D: Database> Connections<D> {
         let _waits = Waits::begin(shared);
         loop {
             // Before looking, or what happens in between would be missed.
-            let mut changed = std::pin::pin!(shared.changed.notified());
+            let mut changed = pin!(shared.changed.notified());
             changed.as_mut().enable();
             let idle = {
                 let mut made = shared.made.lock();
@@ -256,7 +272,7 @@ impl<D: Database> Connections<D> {
             };
             match idle {
                 Some((mut connection, since, number)) => {
-                    if since.elapsed() < IDLE || connection.ping().await.is_ok() {
+                    if since.elapsed() < IDLE || caught(connection.ping()).await.is_ok() {
                         return Ok((connection, number));
                     }
                 }

@@ -13,7 +13,7 @@ use crate::answers::answers;
 use crate::codes::Codes;
 use crate::engine::{Answer, Ask, Failure, Listed, Row};
 use crate::outbox;
-use crate::pooled::Connections;
+use crate::pooled::{Connections, caught};
 use crate::statements::{self, Statements, usual};
 
 const CODES: Codes = Codes {
@@ -54,7 +54,7 @@ impl Server {
     pub(crate) async fn ask(&self, ask: &Ask) -> Result<Answer, Failure> {
         let mut lent = self.connections.lend().await?;
         let answered = match lent.connection() {
-            Ok(connection) => answer(connection, &self.statements, ask).await,
+            Ok(connection) => caught(answer(connection, &self.statements, ask)).await,
             Err(error) => Err(error),
         };
         lent.done(answered, Some(ask))
@@ -70,7 +70,7 @@ impl Server {
         let mut lent = self.connections.lend().await?;
         let created = match lent.connection() {
             Ok(connection) => {
-                sqlx::raw_sql(sqlx::AssertSqlSafe(self.create.clone())).execute(connection).await
+                caught(sqlx::raw_sql(sqlx::AssertSqlSafe(self.create.clone())).execute(connection)).await
             }
             Err(error) => Err(error),
         };

@@ -5,6 +5,8 @@ mod culling;
 mod damage;
 #[cfg(all(feature = "postgres", feature = "mysql"))]
 mod faults;
+#[cfg(all(feature = "postgres", feature = "mysql"))]
+mod garbage;
 mod many;
 #[cfg(all(feature = "postgres", feature = "mysql"))]
 mod private;
