@@ -19,14 +19,23 @@ fn field<'a>(service: &'a Yaml, name: &str) -> &'a Yaml {
     if own.is_badvalue() { &service["<<"][name] } else { own }
 }
 
-/// The host's port and the container's, of a service that publishes one on loopback.
-fn port(service: &Yaml) -> (u16, u16) {
+/// The host's ports and the container's, of a service that publishes them on loopback.
+fn ports(service: &Yaml) -> Vec<(u16, u16)> {
     let ports = field(service, "ports").as_vec().expect("published ports");
-    assert_eq!(ports.len(), 1, "one port a service");
-    let parts: Vec<_> = ports[0].as_str().expect("a port in quotes").split(':').collect();
-    let [host, outside, inside] = parts[..] else { panic!("host:port:port, not {parts:?}") };
-    assert_eq!(host, "127.0.0.1", "open to this machine only");
-    (outside.parse().expect("a port"), inside.parse().expect("a port"))
+    let port = |port: &Yaml| {
+        let parts: Vec<_> = port.as_str().expect("a port in quotes").split(':').collect();
+        let [host, outside, inside] = parts[..] else { panic!("host:port:port, not {parts:?}") };
+        assert_eq!(host, "127.0.0.1", "open to this machine only");
+        (outside.parse().expect("a port"), inside.parse().expect("a port"))
+    };
+    ports.iter().map(port).collect()
+}
+
+/// The first of them: the others are those of servers that the first one names to its clients, under the same numbers inside and outside.
+fn port(service: &Yaml) -> (u16, u16) {
+    let ports = ports(service);
+    assert!(ports.len() == 1 || ports.iter().all(|(outside, inside)| outside == inside), "{ports:?}");
+    ports[0]
 }
 
 /// The `export NAME=value` lines of the comments.
@@ -39,7 +48,7 @@ fn exports() -> BTreeMap<&'static str, &'static str> {
 fn ports_in(address: &str) -> BTreeSet<u16> {
     address
         .split(',')
-        .map(|one| one.rsplit(':').next().unwrap_or(one).split('/').next().unwrap_or(one))
+        .map(|one| one.rsplit(':').next().unwrap_or(one).split(['/', '?']).next().unwrap_or(one))
         .map(|p| p.parse().expect("a port"))
         .collect()
 }
@@ -58,6 +67,8 @@ fn the_images_are_those_of_the_servers_we_speak_to() {
         ("memcached-3", "memcached", 11211),
         ("postgres", "postgres", 5432),
         ("redis", "redis", 6379),
+        ("redis-cluster", "redis", 7001),
+        ("redis-sentinel", "redis", 26379),
     ];
     let services = services();
     let found: Vec<_> = services
@@ -76,7 +87,10 @@ fn the_export_lines_name_what_xtask_reads_and_the_ports_that_are_open() {
     for name in in_compose() {
         let address = exports.get(name.env).unwrap_or_else(|| panic!("no export line for {}", name.env));
         let open: BTreeSet<_> = name.compose.iter().map(|service| port(&services[*service]).0).collect();
-        assert_eq!(ports_in(address), open, "{}", name.env);
+        let all = name.compose.iter().flat_map(|service| ports(&services[*service]));
+        let all: BTreeSet<_> = all.map(|(outside, _)| outside).collect();
+        let named = ports_in(address);
+        assert!(named.is_superset(&open) && named.is_subset(&all), "{}: {named:?}", name.env);
     }
     assert_eq!(exports.len(), in_compose().len(), "an export line that nothing reads: {exports:?}");
 }
@@ -114,6 +128,6 @@ fn the_command_for_the_delay_example_points_at_the_httpbin_port() {
 #[test]
 fn no_two_services_want_the_same_port() {
     let services = services();
-    let ports: BTreeSet<_> = services.values().map(|service| port(service).0).collect();
-    assert_eq!(ports.len(), services.len());
+    let all: Vec<_> = services.values().flat_map(ports).map(|(outside, _)| outside).collect();
+    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "{all:?}");
 }

@@ -41,6 +41,7 @@ mod peers;
 mod peers_bodies;
 mod precompressed;
 mod ranges;
+mod redis_kinds;
 mod servers;
 mod structured;
 mod support;

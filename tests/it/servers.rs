@@ -39,6 +39,27 @@ async fn redis_answers_ping() {
 }
 
 #[tokio::test]
+async fn the_redis_cluster_has_all_its_slots() {
+    let places = authority(&env::redis_cluster_url()).to_owned();
+    for place in places.split(',') {
+        let answer = ask(place, b"*2\r\n$7\r\nCLUSTER\r\n$4\r\nINFO\r\n", 60).await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(
+            answer.contains("cluster_state:ok") && answer.contains("cluster_slots_assigned:16384"),
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_sentinel_names_a_primary() {
+    let url = env::redis_sentinel_url();
+    let question = b"*3\r\n$8\r\nSENTINEL\r\n$23\r\nGET-MASTER-ADDR-BY-NAME\r\n$6\r\nlarder\r\n";
+    let answer = ask(authority(&url), question, 20).await;
+    assert!(answer.starts_with(b"*2\r\n"), "{}", answer.escape_ascii());
+}
+
+#[tokio::test]
 async fn three_memcached_servers_each_tell_their_version() {
     let servers = env::memcached();
     let distinct: BTreeSet<_> = servers.iter().collect();

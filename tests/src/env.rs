@@ -3,8 +3,12 @@
 //! A test whose server is not there fails, and its message says how to get one. It never passes by doing nothing.
 
 use std::env::var;
+use std::fs::File;
 
-use crate::names::{BROWSER, CHROMIUM, MARIADB, MEMCACHED, Name, POSTGRES, REDIS};
+use crate::names::{
+    BROWSER, CHROMIUM, MARIADB, MEMCACHED, Name, POSTGRES, REDIS, REDIS_CLUSTER, REDIS_REPLICAS,
+    REDIS_SENTINEL,
+};
 
 /// The URL of a Redis server that tests may write to.
 ///
@@ -13,6 +17,44 @@ use crate::names::{BROWSER, CHROMIUM, MARIADB, MEMCACHED, Name, POSTGRES, REDIS}
 #[must_use]
 pub fn redis_url() -> String {
     address(&REDIS)
+}
+
+/// The URL of a Redis Cluster that tests may empty.
+///
+/// # Panics
+/// When the address is not in the environment; the message tells how to get the servers.
+#[must_use]
+pub fn redis_cluster_url() -> String {
+    address(&REDIS_CLUSTER)
+}
+
+/// The URL of a Redis primary by way of its sentinel.
+///
+/// # Panics
+/// When the address is not in the environment; the message tells how to get the servers.
+#[must_use]
+pub fn redis_sentinel_url() -> String {
+    address(&REDIS_SENTINEL)
+}
+
+/// The URL of the same primary and its replicas, which tests may empty, if it is known.
+#[must_use]
+pub fn redis_replicas_url() -> Option<String> {
+    var(REDIS_REPLICAS).ok().filter(|url| !url.trim().is_empty())
+}
+
+/// Waits until nobody else empties the servers of a URL, whatever process they are in; they are left alone until what is returned is dropped.
+///
+/// # Panics
+/// If the URL has no port, or the lock can't be had.
+#[must_use]
+pub fn alone_with(url: &str) -> File {
+    let place = url.split("://").nth(1).unwrap_or(url).split([',', '/', '?']).next().unwrap_or(url);
+    let port = place.rsplit(':').next().expect("a port");
+    // The name is that of the backend's own tests.
+    let lock = File::create(std::env::temp_dir().join(format!("larder-redis-{port}.lock"))).expect("a lock");
+    lock.lock().expect("a lock");
+    lock
 }
 
 /// The `host:port` of each Memcached server, three of them when `cargo xtask` started them.

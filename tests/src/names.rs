@@ -18,6 +18,28 @@ pub struct Name {
 pub const REDIS: Name =
     Name { name: "redis", env: "LARDER_TEST_REDIS_URL", packages: &["redis-server"], compose: &["redis"] };
 
+/// A Redis Cluster of three primaries with a replica each, which tests may empty; the address is a URL of some of its nodes, such as
+/// `redis+cluster://127.0.0.1:7001,127.0.0.1:7002,127.0.0.1:7003`.
+pub const REDIS_CLUSTER: Name = Name {
+    name: "redis-cluster",
+    env: "LARDER_TEST_REDIS_CLUSTER_URL",
+    packages: &["redis-server"],
+    compose: &["redis-cluster"],
+};
+
+/// A Redis primary with two replicas, watched by Sentinel; the address is a URL such as
+/// `redis+sentinel://127.0.0.1:26379/larder/0`.
+pub const REDIS_SENTINEL: Name = Name {
+    name: "redis-sentinel",
+    env: "LARDER_TEST_REDIS_SENTINEL_URL",
+    packages: &["redis-server"],
+    compose: &["redis-sentinel"],
+};
+
+/// The same primary by its own address, with its replicas, which tests may empty: `redis://127.0.0.1:6390/0?replicas=127.0.0.1:6391,127.0.0.1:6392`. Those
+/// who need it start their own where it is unset.
+pub const REDIS_REPLICAS: &str = "LARDER_TEST_REDIS_REPLICAS_URL";
+
 /// Three Memcached servers; the address is a list such as `127.0.0.1:11211,127.0.0.1:11212,127.0.0.1:11213`.
 pub const MEMCACHED: Name = Name {
     name: "memcached",
@@ -54,7 +76,7 @@ pub const BROWSER: Name = Name {
 pub const CHROMIUM: &str = "LARDER_TEST_CHROMIUM";
 
 /// Every server, in the order in which `cargo xtask` lists them.
-pub const ALL: [Name; 5] = [REDIS, MEMCACHED, POSTGRES, MARIADB, BROWSER];
+pub const ALL: [Name; 7] = [REDIS, REDIS_CLUSTER, REDIS_SENTINEL, MEMCACHED, POSTGRES, MARIADB, BROWSER];
 
 impl Name {
     /// The lines that tell how to get this server, each a command to copy.

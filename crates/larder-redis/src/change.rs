@@ -146,11 +146,18 @@ impl Change<'_> {
     /// One step for a bare integer; any other is looked at first.
     pub(crate) async fn incr(&self, delta: i64) -> Result<Option<i64>, Error> {
         let mut head = Bytes::new();
+        let mut looks = !self.store.is_whole();
         for _ in 0..TRIES {
+            if looks {
+                match self.look().await? {
+                    Some(seen) if matches!(seen.state, State::Valid(_)) => head = seen.line(),
+                    _ => return Ok(None),
+                }
+            }
             let words = vec![
                 Word::number(delta),
                 Word::Marked(Bytes::from_static(b" "), Bytes::new()),
-                Word::Plain(head),
+                Word::Plain(head.clone()),
             ];
             let space = self.store.is_whole().then(|| self.names().space());
             let incr = Ask::script(&INCR, self.store.name(self.key), words).with_key(space);
@@ -164,10 +171,7 @@ impl Change<'_> {
                         "the stored value is not an integer, or the sum would overflow",
                     ));
                 }
-                _ => match self.look().await? {
-                    Some(seen) if matches!(seen.state, State::Valid(_)) => head = seen.line(),
-                    _ => return Ok(None),
-                },
+                _ => looks = true,
             }
         }
         Err(Error::new(ErrorKind::Backend, "the value changed each time it was to be counted on"))

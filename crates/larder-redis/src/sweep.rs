@@ -103,6 +103,9 @@ pub(crate) async fn part(
         cursor => Some(format!("{slot}.{run}.{cursor}")),
     };
     let names = Names::of(space);
+    // A server whose tables grow may give a key twice.
+    found.sort_unstable();
+    found.dedup();
     let keys: Vec<_> = found
         .iter()
         .filter(|name| name.starts_with(front.as_bytes()))

@@ -40,7 +40,7 @@
 //! # Features
 //!
 //! `config` (default): [`from_file`], [`from_env`] and [`config`]. `memory` (default): [`memory:`](larder_memory). `file`: `file:///dir`. `redis`: `redis://host:6379/1` and
-//! `redis+unix:///path`; `redis-tls`: `rediss://` as well. `memcached`: `memcached://a:11211,b:11211` and `memcached+unix:///path`. `sqlite`: `sqlite:///file.db`. `postgres`: `postgres://host/database`, `mysql`: `mysql://host/database`; `postgres-tls`, `mysql-tls`: the same over TLS. `tiered`: `tiered:?l2=redis://host`. `zstd`, `lz4`: `compression=zstd` and
+//! `redis+unix:///path`; `redis-tls`: `rediss://` as well; `redis-cluster`: `redis+cluster://a:7000,b:7000`. `memcached`: `memcached://a:11211,b:11211` and `memcached+unix:///path`. `sqlite`: `sqlite:///file.db`. `postgres`: `postgres://host/database`, `mysql`: `mysql://host/database`; `postgres-tls`, `mysql-tls`: the same over TLS. `tiered`: `tiered:?l2=redis://host`. `zstd`, `lz4`: `compression=zstd` and
 //! `compression=lz4` in any URL. `session`: `tower_sessions` sessions are asked whether a page changed them. Features add; none changes what another does.
 
 #[cfg(feature = "config")]

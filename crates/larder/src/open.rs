@@ -16,6 +16,10 @@ pub fn schemes() -> Schemes {
     #[cfg(feature = "redis-tls")]
     let schemes =
         schemes.register("rediss", larder_redis::open).register("rediss+sentinel", larder_redis::open);
+    #[cfg(feature = "redis-cluster")]
+    let schemes = schemes.register("redis+cluster", larder_redis::open);
+    #[cfg(all(feature = "redis-cluster", feature = "redis-tls"))]
+    let schemes = schemes.register("rediss+cluster", larder_redis::open);
     #[cfg(feature = "memcached")]
     let schemes = schemes
         .register("memcached", larder_memcached::open)
@@ -39,6 +43,8 @@ pub fn schemes() -> Schemes {
         ("redis+sentinel", "redis"),
         ("rediss", "redis-tls"),
         ("rediss+sentinel", "redis-tls"),
+        ("redis+cluster", "redis-cluster"),
+        ("rediss+cluster", without_tls_for_cluster()),
         ("memcached", "memcached"),
         ("memcached+unix", "memcached"),
         ("sqlite", "sqlite"),
@@ -61,7 +67,12 @@ fn with_backplanes(schemes: Schemes) -> Schemes {
     })
 }
 
-/// Opens a cache: `memory:`, `dummy:`, `file:///dir`, `redis://host/1`, `memcached://a,b`, `sqlite:///file.db`, `postgres://host/database`, `mysql://host/database`, `tiered:?l2=redis://host`,
+/// Which of the two features that it takes is missing.
+fn without_tls_for_cluster() -> &'static str {
+    if cfg!(feature = "redis-cluster") { "redis-tls" } else { "redis-cluster" }
+}
+
+/// Opens a cache: `memory:`, `dummy:`, `file:///dir`, `redis://host/1`, `redis+cluster://a,b`, `memcached://a,b`, `sqlite:///file.db`, `postgres://host/database`, `mysql://host/database`, `tiered:?l2=redis://host`,
 /// with `timeout`, `prefix`, `version`, `deadline`, `breaker`, `cooldown` and `ignore_errors` as options for all. Nothing is connected yet: a server that is down does not stop a
 /// start-up.
 ///

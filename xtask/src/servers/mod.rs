@@ -10,6 +10,8 @@ mod postgres;
 mod process;
 mod programs;
 mod redis;
+mod redis_cluster;
+mod redis_sentinel;
 mod report;
 
 use std::{
@@ -46,9 +48,16 @@ trait Server: Sync {
     fn start(&self, site: &Site) -> Result<Started>;
 }
 
-/// Every server, as `names::ALL` lists them. A Redis cluster and a sentinel will be files of their own.
-const ALL: [&dyn Server; 5] =
-    [&redis::Redis, &memcached::Memcached, &postgres::Postgres, &mariadb::Mariadb, &browser::Browser];
+/// Every server, as `names::ALL` lists them.
+const ALL: [&dyn Server; 7] = [
+    &redis::Redis,
+    &redis_cluster::Cluster,
+    &redis_sentinel::Sentinel,
+    &memcached::Memcached,
+    &postgres::Postgres,
+    &mariadb::Mariadb,
+    &browser::Browser,
+];
 
 /// What a server has to run with.
 struct Site {
@@ -252,7 +261,7 @@ mod tests {
     #[test]
     fn only_takes_known_names_and_keeps_the_others_out() {
         assert!(known_name("redis").is_ok());
-        assert!(known_name("reddis").unwrap_err().contains("redis, memcached"));
+        assert!(known_name("reddis").unwrap_err().contains("redis, redis-cluster"));
         let only = Some(vec!["postgres".to_owned()]);
         let which = Which { only, install: false, no_servers: false };
         assert_eq!(which.servers().iter().map(|server| server.name().name).collect::<Vec<_>>(), ["postgres"]);

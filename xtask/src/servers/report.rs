@@ -32,7 +32,7 @@ impl Line {
 
 pub(super) fn print(lines: &[Line], took: Duration) {
     for Line { name, how, detail, took } in lines {
-        eprintln!("{name:<10} {how:<18} {:>5.1} s  {detail}", took.as_secs_f64());
+        eprintln!("{name:<14} {how:<18} {:>5.1} s  {detail}", took.as_secs_f64());
     }
     if !lines.is_empty() {
         eprintln!("servers: {:.1} s in all\n", took.as_secs_f64());

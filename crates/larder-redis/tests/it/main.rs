@@ -2,9 +2,19 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod backplane;
+#[cfg(feature = "cluster")]
+mod cluster;
+mod django;
+#[cfg(feature = "cluster")]
+mod failover;
 mod faults;
+#[cfg(feature = "cluster")]
+mod nodes;
+mod proxy;
+mod replicas;
 mod sentinel;
 mod server;
+mod shared;
 mod steps;
 mod store;
 #[cfg(feature = "tls")]
@@ -69,4 +79,7 @@ fn beside(server: &Server) -> Cache {
 
 larder_testkit::backend_suite! {
     redis => async { Stage::new().suite() }
+    #[cfg(feature = "cluster")]
+    cluster_suite => async { shared::CLUSTER.stage() }
+    replicas_suite => async { shared::REPLICAS.stage() }
 }

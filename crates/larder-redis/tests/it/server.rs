@@ -9,6 +9,15 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+/// Lets so many ms pass for what only the server expires.
+pub(crate) const AGE: &str = "for _, key in ipairs(redis.call('KEYS', '*')) do
+    local left = redis.call('PTTL', key)
+    if left >= 0 and redis.pcall('GETRANGE', key, 0, 7) ~= 'larder1 ' then
+        if left <= tonumber(ARGV[1]) then redis.call('DEL', key)
+        else redis.call('PEXPIRE', key, string.format('%.0f', left - ARGV[1])) end
+    end
+end";
+
 /// Killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -74,6 +83,13 @@ impl Server {
         self.port
     }
 
+    /// Its process and its directory, which somebody else ends.
+    pub(crate) fn let_go(mut self) -> (String, PathBuf) {
+        let process = self.process.take().unwrap().id().to_string();
+        let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap());
+        (process, directory.keep())
+    }
+
     pub(crate) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().unwrap();
@@ -130,14 +146,7 @@ impl Server {
 
     /// Lets the server's clock go on for what it expires by itself, when the hand of the cache's clock was moved: entries carry their own expiry.
     pub(crate) fn age(&self, by: Duration) {
-        let script = "for _, key in ipairs(redis.call('KEYS', '*')) do
-            local left = redis.call('PTTL', key)
-            if left >= 0 and redis.call('GETRANGE', key, 0, 7) ~= 'larder1 ' then
-                if left <= tonumber(ARGV[1]) then redis.call('DEL', key)
-                else redis.call('PEXPIRE', key, string.format('%.0f', left - ARGV[1])) end
-            end
-        end";
-        assert_eq!(self.cli(&["EVAL", script, "0", &by.as_millis().to_string()]), "");
+        assert_eq!(self.cli(&["EVAL", AGE, "0", &by.as_millis().to_string()]), "");
     }
 }
 

@@ -124,8 +124,16 @@ async fn damage_to_one_value_leaves_the_others(stage: Stage) {
     assert_eq!(found.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true]);
     if store.backend.capabilities().lists {
         let front = format!("{}:1:", store.space.prefix());
-        let page = store.backend.scan(&store.space, &front, None, 10, store.now()).await.unwrap();
-        let names: Vec<_> = page.keys.iter().map(|key| key.name()).collect();
+        let (mut names, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let page = store.backend.scan(&store.space, &front, after.as_deref(), 10, store.now()).await;
+            let page = page.unwrap();
+            names.extend(page.keys.iter().map(|key| key.name().into_owned()));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
         assert!(
             names.iter().any(|name| name == ":1:one") && names.iter().any(|name| name == ":1:three"),
             "{names:?}"
