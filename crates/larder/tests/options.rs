@@ -39,7 +39,8 @@ fn documented() -> BTreeMap<String, BTreeMap<String, Option<String>>> {
             let default = cells[3].strip_prefix('`').and_then(|text| text.strip_suffix('`'));
             assert!(default.is_some() || cells[3] == "none", "a default stands in backticks: {row}");
             for name in cells[1].split(", ") {
-                options.insert(name.trim_matches('`').to_owned(), default.map(str::to_owned));
+                let twice = options.insert(name.trim_matches('`').to_owned(), default.map(str::to_owned));
+                assert!(twice.is_none(), "{name} stands twice for {schemes}");
             }
         }
         for scheme in schemes.split(", ") {
