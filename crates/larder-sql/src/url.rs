@@ -162,7 +162,21 @@ impl Tls {
                 "sslmode needs TLS, which was not compiled in; enable the feature {feature:?}"
             )));
         }
+        if compiled && mode != Some(Security::Disable) {
+            provide();
+        }
         Ok(Self { mode, authorities, client })
+    }
+}
+
+/// Chooses what TLS computes with, unless the application has: where another crate brings a second implementation along, the driver could not
+/// choose, and would panic at the first connection.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+fn provide() {
+    #[cfg(any(feature = "postgres-tls", feature = "mysql-tls"))]
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // Somebody else was quicker: as good.
+        _ = rustls::crypto::ring::default_provider().install_default();
     }
 }
 
