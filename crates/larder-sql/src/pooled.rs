@@ -249,27 +249,31 @@ impl<D: Database> Connections<D> {
             // Before looking, or what happens in between would be missed.
             let mut changed = pin!(shared.changed.notified());
             changed.as_mut().enable();
-            let idle = {
+            let (idle, begun) = {
                 let mut made = shared.made.lock();
                 let made = &mut *made;
-                let idle = made.idle(runtime);
-                if idle.is_none() {
-                    if let Some(error) = made.failed.take() {
-                        return Err(error);
-                    }
-                    if made.making < made.waiting {
-                        let begin = || {
-                            self.prove();
-                            (**pool).clone().connect_lazy_with((**options).clone())
-                        };
-                        let pool = made.pool.get_or_insert_with(begin).clone();
-                        made.making += 1;
-                        let making = Making { shared: Arc::clone(shared), number: made.before };
-                        tokio::spawn(make(pool, making));
-                    }
+                let idle = made.idle(runtime).map(|(connection, since)| (connection, since, made.before));
+                if idle.is_none()
+                    && let Some(error) = made.failed.take()
+                {
+                    return Err(error);
                 }
-                idle.map(|(connection, since)| (connection, since, made.before))
+                let begin = idle.is_none() && made.making < made.waiting;
+                let begun = begin.then(|| {
+                    let begin = || {
+                        self.prove();
+                        (**pool).clone().connect_lazy_with((**options).clone())
+                    };
+                    made.making += 1;
+                    let pool = made.pool.get_or_insert_with(begin).clone();
+                    (pool, Making { shared: Arc::clone(shared), number: made.before })
+                });
+                (idle, begun)
             };
+            if let Some((pool, making)) = begun {
+                // Not under the lock: a runtime that is about to end drops it at once.
+                tokio::spawn(make(pool, making));
+            }
             match idle {
                 Some((mut connection, since, number)) => {
                     if since.elapsed() < IDLE || caught(connection.ping()).await.is_ok() {
