@@ -51,8 +51,14 @@ pub(crate) fn part(
     status: CacheStatus,
     now: UnixMillis,
 ) -> Response<Body> {
-    let mut headers = page.headers.clone();
+    // A condition is looked at before the range (RFC 9110, section 13.2.2).
+    let (code, mut headers) =
+        respond::conditioned(page.status, &page.headers, asking.facts, asking.headers, now);
     headers.remove(ASKED_RANGE);
+    if code == StatusCode::NOT_MODIFIED {
+        headers.remove(header::CONTENT_RANGE);
+        return finish(page, code, headers, Bytes::new(), asking, status, now);
+    }
     let Some(wanted) = wanted else {
         return finish(page, page.status, headers, page.body.clone(), asking, status, now);
     };

@@ -7,7 +7,7 @@
 //! < cache-control: max-age=1, s-maxage=60
 //! < | body
 //! ? if-none-match: "a"             a field that the origin must have seen; `? !range`: one that it must not
-//! = asked 200                      what must come of it: `asked` or `stored`, and the status
+//! = asked 200                      what must come of it: `asked` or `stored`, and the status; `refreshed`: stored, and `& asked` follows
 //! = age: 5                         a field that the client must get; `= !warning`: one that it must not
 //! = | body
 //! + 5                              the clock goes on, in seconds
@@ -41,7 +41,8 @@ pub(crate) struct Exchange {
     pub(crate) content: Option<String>,
     pub(crate) answer: Answer,
     pub(crate) seen: Vec<Expect>,
-    pub(crate) asked: bool,
+    /// `None`: behind the client's back, before or after its answer.
+    pub(crate) asked: Option<bool>,
     pub(crate) status: u16,
     pub(crate) got: Vec<Expect>,
     pub(crate) body: Option<String>,
@@ -127,8 +128,11 @@ pub(crate) fn parse(name: &str, text: &str) -> Vec<Case> {
             ("?", None) => step.seen.push(expect(rest, &at)),
             ("=", Some(text)) => step.body = Some(text),
             ("=", None) => match rest.split_once(' ') {
-                Some((word @ ("asked" | "stored"), status)) if status.parse::<u16>().is_ok() => {
-                    (step.asked, step.status) = (word == "asked", status.parse().unwrap());
+                Some((word @ ("asked" | "stored" | "refreshed"), status))
+                    if status.parse::<u16>().is_ok() =>
+                {
+                    step.asked = (word != "refreshed").then_some(word == "asked");
+                    step.status = status.parse().unwrap();
                 }
                 _ => step.got.push(expect(rest, &at)),
             },

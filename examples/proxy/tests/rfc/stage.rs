@@ -161,7 +161,7 @@ async fn ask(
 
     let asked = origin.asked.lock().clone();
     let said = format!("{} {:?}", parts.status, parts.headers);
-    if asked.is_empty() == exchange.asked {
+    if exchange.asked == Some(asked.is_empty()) {
         return Err(at(format!("the origin was asked {} times; the answer was {said}", asked.len())));
     }
     if parts.status != StatusCode::from_u16(exchange.status).unwrap() {
