@@ -13,6 +13,7 @@ mod django_mw;
 mod django_mw_nested;
 mod django_mw_served;
 mod docs;
+mod faults;
 mod fed;
 mod g1_model;
 mod g1_right_page;
