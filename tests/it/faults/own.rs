@@ -283,11 +283,23 @@ fn ask(port: u16, question: &[u8]) -> Vec<u8> {
     conversation().unwrap_or_default()
 }
 
-/// To the whole group: a database is several processes.
+/// To it and to its children: a database is several processes.
 fn signal(child: &Child, name: &str) {
-    let group = format!("-{}", child.id());
-    let sent = Command::new("kill").args([&format!("-{name}"), "--", &group]).stderr(Stdio::null()).status();
+    let id = child.id().to_string();
+    let ids = std::iter::once(id.clone()).chain(children(&id));
+    let sent = Command::new("kill").arg(format!("-{name}")).args(ids).stderr(Stdio::null()).status();
     assert!(sent.is_ok(), "there is a kill");
+}
+
+fn children(parent: &str) -> Vec<String> {
+    let processes = Path::new("/proc").read_dir().into_iter().flatten().flatten();
+    let ids = processes.filter_map(|entry| entry.file_name().into_string().ok());
+    ids.filter(|id| {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        // Behind the name in brackets, which may be anything: the state, and the parent.
+        stat.rsplit(')').next().is_some_and(|rest| rest.split_whitespace().nth(1) == Some(parent))
+    })
+    .collect()
 }
 
 fn run(command: &mut Command, own: &Own) {

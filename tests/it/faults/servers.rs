@@ -138,7 +138,7 @@ async fn a_redis_that_is_full_is_read_from_and_written_to_again_when_there_is_ro
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_memcached_without_room_evicts_what_it_likes_and_no_answer_is_wrong() {
     // Room for few pages, and for few records beside them.
-    let server = Own::with(Kind::Memcached, &["-m", "1", "-I", "256k"]);
+    let server = Own::with(Kind::Memcached, &["-m", "1", "-I", "512k"]);
     let load = Load::on(&server.url(OPTIONS));
     let cache = load.cache.clone();
     let filler = tokio::spawn(async move {
