@@ -280,7 +280,12 @@ impl<D: Database> Connections<D> {
                         return Ok((connection, number));
                     }
                 }
-                None => changed.await,
+                None => {
+                    changed.await;
+                    // A runtime that ends drops what is begun at once: without this it would be begun again for ever, and the runtime
+                    // could not end.
+                    tokio::task::yield_now().await;
+                }
             }
         }
     }
