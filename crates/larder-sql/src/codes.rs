@@ -17,6 +17,7 @@ pub(crate) struct Codes {
     /// It takes no more connections, or is on its way up or down.
     pub(crate) away: &'static [&'static str],
     pub(crate) too_large: &'static [&'static str],
+    pub(crate) full: &'static [&'static str],
 }
 
 impl Codes {
@@ -63,6 +64,7 @@ impl Codes {
             _ if is(self.too_large) => {
                 (ErrorKind::TooLarge, format!("the entry is larger than {database} takes"))
             }
+            _ if is(self.full) => (ErrorKind::Backend, format!("{database} has no room left for the cache")),
             _ => (ErrorKind::Backend, format!("{database} refused a statement of the cache")),
         };
         let (no_table, conflict) = (is(self.no_table), is(self.conflict));

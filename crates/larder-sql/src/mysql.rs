@@ -34,6 +34,7 @@ const CODES: Codes = Codes {
     away: &["1040", "1203", "1226", "1053", "1927", "3169"],
     // Larger than a packet, and than a tenth of the redo log.
     too_large: &["1153", "1118"],
+    full: &["1021", "1114"],
 };
 /// What else stands in a packet with a value: names and numbers of a row, and the statement.
 const AROUND: u64 = 2048;

@@ -26,6 +26,7 @@ const CODES: Codes = Codes {
     read_only: &["25006"],
     away: &["57P01", "57P02", "57P03", "53300", "08003", "08006"],
     too_large: &["54000"],
+    full: &["53100"],
 };
 /// Two who made the table at once: it is there.
 const THERE: [&str; 3] = ["23505", "42P07", "42710"];

@@ -255,6 +255,7 @@ fn failure(error: Driver, path: &Path) -> Failure {
             format!("the SQLite file {} can't be written by this user", path.display())
         }
         Some(ErrorCode::NotADatabase) => format!("{} is not an SQLite file", path.display()),
+        Some(ErrorCode::DiskFull) => format!("there is no room left for the SQLite file {}", path.display()),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             format!("another program keeps the SQLite file {} locked", path.display())
         }

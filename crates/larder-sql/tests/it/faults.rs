@@ -229,6 +229,34 @@ async fn a_server_that_takes_no_more_connections_is_away(kind: Kind) {
     }
 }
 
+/// PostgreSQL takes a file that may not grow for a disk that is full.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_server_goes_on_reading_and_takes_more_when_it_has_room_again() {
+    let mut server = Server::start(Kind::Postgres);
+    server.kill();
+    server.limited = true;
+    server.again();
+    let cache = open(&server);
+    cache.set("key", 1).await.unwrap();
+    let large = "x".repeat(1_000_000);
+    let mut stored = 0;
+    let error = loop {
+        match cache.set(&format!("large{stored}"), &large).await {
+            Ok(()) => stored += 1,
+            Err(error) => break error,
+        }
+        assert!(stored < 100, "it is never full");
+    };
+    assert_eq!(error.kind(), ErrorKind::Backend, "{error:?}");
+    assert_eq!(cache.get("key").await.unwrap(), Some(1), "reading goes on");
+    assert_eq!(cache.get_or_set("more", || async { large.clone() }).await.unwrap(), large);
+    server.kill();
+    server.limited = false;
+    server.again();
+    eventually(async || cache.set("more", &large).await).await;
+    assert_eq!(cache.get("more").await.unwrap(), Some(large));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mariadb_user_who_may_not_create_the_table_uses_one_that_is_there() {
     let server = Server::start(Kind::MariaDb);

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use larder_sql::{SqlCache, SqlCacheBuilder};
@@ -29,6 +29,8 @@ pub(crate) struct Server {
     port: u16,
     more: Vec<String>,
     process: Option<Child>,
+    /// Whether its files may have 17 MB at most, from its next start on.
+    pub(crate) limited: bool,
 }
 
 impl Server {
@@ -42,7 +44,7 @@ impl Server {
         let more = more(directory.path());
         run(Command::new("cp").arg("-a").arg(template(kind)).arg(directory.path().join("data")));
         give(kind, directory.path());
-        let mut server = Self { kind, directory, port: free_port(), more, process: None };
+        let mut server = Self { kind, directory, port: free_port(), more, process: None, limited: false };
         server.again();
         server
     }
@@ -82,6 +84,13 @@ impl Server {
                 command
             }
         };
+        if self.limited {
+            // In blocks of half a kilobyte. A log file of PostgreSQL's has 16 MiB.
+            let mut shell = Command::new("sh");
+            shell.args(["-c", "ulimit -S -f 33200; exec \"$0\" \"$@\""]);
+            shell.arg(command.get_program()).args(command.get_args());
+            command = shell;
+        }
         let log = fs::File::create(self.directory.path().join("log")).unwrap();
         command.current_dir(self.directory.path()).args(&self.more);
         command.stdout(Stdio::null()).stderr(log);
@@ -193,15 +202,23 @@ fn children(data: &Path) -> Vec<u32> {
     ids.filter(|id: &u32| fs::read_link(format!("/proc/{id}/cwd")).is_ok_and(|cwd| cwd == data)).collect()
 }
 
-/// A fresh data directory, made once: that takes seconds.
-fn template(kind: Kind) -> &'static Path {
-    static POSTGRES: OnceLock<TempDir> = OnceLock::new();
-    static MARIADB: OnceLock<TempDir> = OnceLock::new();
-    let made = match kind {
-        Kind::Postgres => POSTGRES.get_or_init(|| made(kind)),
-        Kind::MariaDb => MARIADB.get_or_init(|| made(kind)),
-    };
-    Box::leak(made.path().join("data").into_boxed_path())
+/// A fresh data directory, made once for all processes of tests: that takes seconds.
+fn template(kind: Kind) -> PathBuf {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let server = if kind == Kind::Postgres { "postgres" } else { "mariadbd" };
+    let version = program(server).arg("--version").output().unwrap().stdout;
+    let version: String =
+        String::from_utf8_lossy(&version).chars().filter(char::is_ascii_alphanumeric).collect();
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(version);
+    if !place.exists() {
+        let made = made(kind);
+        // Beside it first, so that nobody finds a half of it; and whoever was faster has it.
+        let beside = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        run(Command::new("cp").arg("-a").arg(made.path().join("data")).arg(beside.path()));
+        _ = fs::rename(beside.path().join("data"), &place);
+    }
+    place
 }
 
 fn made(kind: Kind) -> TempDir {
