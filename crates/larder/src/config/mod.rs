@@ -104,7 +104,7 @@ impl Config {
     /// Reads a file.
     ///
     /// # Errors
-    /// As [`from_file`](self::from_file).
+    /// As [`from_file`].
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         Loader::new().file(path)
     }
@@ -112,7 +112,7 @@ impl Config {
     /// Reads the environment.
     ///
     /// # Errors
-    /// As [`from_env`](self::from_env).
+    /// As [`from_env`].
     pub fn from_env() -> Result<Self, Error> {
         Loader::new().environment()
     }
