@@ -33,6 +33,8 @@ pub enum ErrorKind {
     TooLarge,
     /// The backend answered with an error.
     Backend,
+    /// A receiver of changes panicked, or its effect failed.
+    Receiver,
 }
 
 impl ErrorKind {
@@ -51,6 +53,7 @@ impl ErrorKind {
             Self::Deadline => "deadline",
             Self::TooLarge => "too-large",
             Self::Backend => "backend",
+            Self::Receiver => "receiver",
         }
     }
 

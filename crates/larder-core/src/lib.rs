@@ -10,6 +10,7 @@
 //! | [`Backend`], [`DynBackend`], [`Dummy`] | what backends implement, erased once, and the one that keeps nothing |
 //! | [`Key`], [`Entry`], [`Timeout`] | identity, value with expiry, how long |
 //! | [`Tag`], [`Stamp`], [`Fill`] | invalidation that can't lose against a fill in flight |
+//! | [`Changes`] | which tags a change of the application's data makes out of date |
 //! | [`Breaker`], [`Event`] | what keeps a store that fails from holding anybody up, and tells of it |
 //! | [`flight`] | coalescing in one process |
 //! | [`Clock`], [`ManualClock`] | the time |
@@ -21,6 +22,7 @@ pub mod backplane;
 mod breaker;
 mod cache;
 mod caches;
+mod changes;
 mod clock;
 mod codec;
 mod dummy;
@@ -47,6 +49,7 @@ pub use cache::{
     TryGetOrSet, Ttl,
 };
 pub use caches::Caches;
+pub use changes::{Change, Changes, Changing};
 pub use clock::{Clock, ManualClock, UnixMillis};
 pub use codec::Codec;
 pub use dummy::Dummy;

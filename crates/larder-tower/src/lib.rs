@@ -9,6 +9,7 @@
 //! | [`Policy`], [`OriginUnreachable`] | by which rules: Django's, or those of a shared cache |
 //! | [`CachesLayer`] | which caches serve the layers inside, and the last word on what they store |
 //! | [`PageTags`], [`PageTimeout`] | what a handler puts beside its response |
+//! | [`invalidates`], [`Invalidates`] | what a write route makes out of date |
 //! | [`never_cache`], [`cache_control`], [`vary_on`], [`conditional_get`] | Django's header decorators |
 //! | [`IGNORED_COOKIES`], [`CookieRule`], [`IDENTITY_HEADERS`] | which cookies a page may depend on, and what else names the user |
 
@@ -23,6 +24,7 @@ mod detach;
 mod engine;
 mod headers;
 mod identity;
+mod invalidates;
 mod landing;
 mod lookup;
 mod names;
@@ -36,6 +38,7 @@ mod record;
 mod respond;
 mod settings;
 mod shared;
+mod tag_pattern;
 mod varied;
 mod which;
 
@@ -48,6 +51,7 @@ pub use headers::{
     NeverCacheLayer, ServerTimingFuture, ServerTimingLayer, ServerTimingService, VaryOnLayer, cache_control,
     conditional_get, never_cache, server_timing, vary_on,
 };
+pub use invalidates::{Invalidates, InvalidatesFuture, InvalidatesLayer, InvalidatesService, invalidates};
 pub use names::IDENTITY_HEADERS;
 pub use page::PageFuture;
 pub use pair::Ticket;

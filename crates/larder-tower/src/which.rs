@@ -19,11 +19,16 @@ pub(crate) struct Chosen {
 /// The cache for a layer with these settings: the one given; else that of the request's `CachesLayer`; else the process's installed one;
 /// else a bounded default in memory. `None`: an alias that does not exist.
 pub(crate) fn choose(settings: &Settings, extensions: &Extensions) -> Option<Chosen> {
+    choose_among(settings.cache.as_ref(), extensions.get::<Caches>())
+}
+
+/// The same; `caches` are those of the request.
+pub(crate) fn choose_among(choice: Option<&CacheChoice>, caches: Option<&Caches>) -> Option<Chosen> {
     let shared = |cache| Chosen { cache, own_id: false };
-    match &settings.cache {
+    match choice {
         Some(CacheChoice::Given(cache)) => Some(shared(cache.clone())),
         Some(CacheChoice::Alias(alias)) => {
-            let caches = extensions.get::<Caches>().cloned().or_else(Caches::installed);
+            let caches = caches.cloned().or_else(Caches::installed);
             let found = match &caches {
                 Some(caches) => caches.get(alias),
                 None if &**alias == "default" => return Some(fallback()),
@@ -40,7 +45,7 @@ pub(crate) fn choose(settings: &Settings, extensions: &Extensions) -> Option<Cho
             }
         }
         None => {
-            if let Some(cache) = extensions.get::<Caches>().and_then(Caches::default_cache) {
+            if let Some(cache) = caches.and_then(Caches::default_cache) {
                 return Some(shared(cache.clone()));
             }
             match Caches::installed().as_ref().and_then(Caches::default_cache) {

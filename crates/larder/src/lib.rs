@@ -34,6 +34,7 @@
 //! | name my caches in a file or in the environment | [`from_file`], [`from_env`], [`config`] |
 //! | keep single values | [`Cache`]: `get`, `set`, `try_get_or_set`, … |
 //! | forget pages and values together | tags: [`PageTags`], [`Cache::invalidate`] |
+//! | forget them when my data changes | [`Changes`], [`invalidates`], [`Invalidates`] |
 //! | tell browsers and proxies what to do | [`cache_control`], [`never_cache`], [`vary_on`], [`conditional_get`] |
 //! | give all layers their caches, and keep sessions safe | [`CachesLayer`], outside the session layer |
 //!
@@ -51,9 +52,9 @@ pub mod prelude;
 #[cfg(feature = "config")]
 pub use config::{from_env, from_file, from_str};
 pub use larder_core::{
-    Backend, Breaker, Cache, CacheBuilder, CacheUrl, Caches, Capabilities, Clock, Codec, Compression, Dummy,
-    DynBackend, Entry, Error, ErrorKind, Event, FillError, Lock, ManualClock, Operation, Schemes, Tag,
-    Timeout, Ttl,
+    Backend, Breaker, Cache, CacheBuilder, CacheUrl, Caches, Capabilities, Change, Changes, Clock, Codec,
+    Compression, Dummy, DynBackend, Entry, Error, ErrorKind, Event, FillError, Lock, ManualClock, Operation,
+    Schemes, Tag, Timeout, Ttl,
 };
 pub use larder_http as http_rules;
 pub use larder_page::{CachePage, CachePageService, cache_page};
@@ -62,8 +63,9 @@ pub use larder_site::{
 };
 pub use larder_tower::{
     CacheChoice, CacheControlLayer, CachesLayer, ConditionalGetLayer, CookieRule, IDENTITY_HEADERS,
-    IGNORED_COOKIES, NeverCacheLayer, OriginUnreachable, PageTags, PageTimeout, Policy, ServerTimingLayer,
-    VaryOnLayer, cache_control, conditional_get, never_cache, server_timing, vary_on,
+    IGNORED_COOKIES, Invalidates, InvalidatesLayer, NeverCacheLayer, OriginUnreachable, PageTags,
+    PageTimeout, Policy, ServerTimingLayer, VaryOnLayer, cache_control, conditional_get, invalidates,
+    never_cache, server_timing, vary_on,
 };
 pub use open::{open, schemes};
 
