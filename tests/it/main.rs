@@ -45,6 +45,7 @@ mod precompressed;
 mod ranges;
 mod redis_kinds;
 mod servers;
+mod sessions;
 mod structured;
 mod support;
 mod tags;

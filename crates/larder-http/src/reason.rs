@@ -94,7 +94,7 @@ reasons! {
     BodyError = "body-error", "Look for the error in the origin's log.";
     /// A middleware outside the route layer made the response private.
     BecamePrivate = "became-private", "Find the outer middleware that sets a cookie or makes the page private, and keep it off this route.";
-    /// The session was modified while the page was made.
+    /// The session was modified, before or while the page was made.
     SessionModified = "session-modified", "Write to the session on another route.";
     /// The client went away and the fill could not be finished without it.
     ClientGone = "client-gone", "Raise the limit of detached fills if this is frequent.";
@@ -120,6 +120,8 @@ reasons! {
     CookieKeyed = "cookie-keyed", "Name the cookies that matter with cookies([…]), or drop them with ignore_cookies().";
     /// The page was stored for the request's credentials.
     CredentialKeyed = "credential-keyed", "Say public in Cache-Control if everybody may see the page.";
+    /// The page was stored for the request's session, whose cookie is not among those that are keyed.
+    SessionKeyed = "session-keyed", "Say public in Cache-Control if the page does not depend on the session.";
     /// The origin failed, and what is stored stands in for it.
     StaleOnError = "stale-on-error", "Look at the origin; or forbid it with must-revalidate.";
     /// The origin could not be reached, and what is stored must not be served without asking it.

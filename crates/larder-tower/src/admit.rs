@@ -21,12 +21,20 @@ pub(crate) struct Facts {
     pub(crate) nested: bool,
     /// `If-Match`, `If-Unmodified-Since`: only the origin may answer.
     pub(crate) precondition: bool,
+    /// A session stands on the request.
+    pub(crate) session: bool,
+    /// Nothing but its session's id names the user.
+    pub(crate) only_session: bool,
 }
 
 impl Facts {
     /// On what a page is keyed that is for this visitor only, for `Cache-Status`.
     pub(crate) fn keyed(self) -> &'static str {
-        let reason = if self.credentials { Reason::CredentialKeyed } else { Reason::CookieKeyed };
+        let reason = match (self.credentials, self.only_session) {
+            (true, _) => Reason::CredentialKeyed,
+            (false, true) => Reason::SessionKeyed,
+            (false, false) => Reason::CookieKeyed,
+        };
         reason.as_str()
     }
 }

@@ -70,6 +70,9 @@ impl Lead {
                 {
                     self.patch_unstored(&mut parts, now);
                 }
+                if reason == Reason::SessionModified {
+                    patch_vary(&mut parts.headers, ["Cookie"]);
+                }
                 say(&mut parts.headers, self.forward, Some(reason));
                 self.unstored(parts, body, now)
             }
@@ -142,7 +145,12 @@ impl Lead {
         if identity.is_credentialed() && !widened {
             CacheControlPatch::default().private().apply(&mut headers);
             added.private = identity.digest();
-        } else if !widened && settings.cookies != CookieRule::IgnoreAll {
+        }
+        let by_cookie = match self.visit.facts.session {
+            true => true,
+            false => !identity.is_credentialed() && settings.cookies != CookieRule::IgnoreAll,
+        };
+        if by_cookie && !widened {
             added.vary_cookie |= !larder_http::has_vary(&headers, "cookie");
             patch_vary(&mut headers, ["Cookie"]);
         }

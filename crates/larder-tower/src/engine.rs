@@ -20,6 +20,7 @@ use crate::lookup::{Found, look, look_now};
 use crate::outer::{Enclosed, Outer, Waits};
 use crate::parts::{Beside, PageTags};
 use crate::respond;
+use crate::session::OnRequest;
 use crate::settings::{Level, Settings};
 use crate::shared::Gateway;
 use crate::which::{Chosen, choose};
@@ -116,7 +117,12 @@ impl Engine {
         };
         let enclosed = parts.extensions.get::<Enclosed>();
         facts.nested = enclosed.is_some() || parts.extensions.get::<Outer>().is_some();
-        let identity = Identity::of(settings, &cache, own_id, parts, facts);
+        let mut identity = Identity::of(settings, &cache, own_id, parts, facts);
+        let session = OnRequest::of(&parts.extensions);
+        if session.is_new {
+            return Entrance::Bypass(Reason::SessionModified);
+        }
+        identity.see_session(&session, &mut facts);
         let began = cache.clock().now();
         if answer
             && !facts.precondition

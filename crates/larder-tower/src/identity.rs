@@ -19,6 +19,7 @@ use larder_core::{Cache, Key, KeyBuilder};
 use larder_http::{VaryFields, canonical_field, canonical_field_unordered, joined_cookies};
 
 use crate::admit::{Facts, ROUTING_FIELDS};
+use crate::session::OnRequest;
 use crate::settings::{Level, Settings};
 use crate::shared::SearchRules;
 
@@ -99,6 +100,21 @@ impl Identity {
             };
             self.inner = Some(Box::new(parts.headers.clone()));
         }
+    }
+
+    /// Adds the session that stands on the request: the page may depend on it whatever cookies count.
+    pub(crate) fn see_session(&mut self, session: &OnRequest, facts: &mut Facts) {
+        facts.session |= session.is_there;
+        let Some(named) = session.named else { return };
+        // A shared cache goes by what the response says, which is made to say `Vary: Cookie`.
+        if self.unordered {
+            return;
+        }
+        facts.only_session |= self.digest.is_none();
+        self.digest = Some(match self.digest {
+            None => named,
+            Some(credentials) => *blake3::hash(&[credentials, named].concat()).as_bytes(),
+        });
     }
 
     /// The same request, of which only a HEAD was seen.

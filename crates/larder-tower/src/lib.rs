@@ -36,6 +36,7 @@ mod policy;
 mod reading;
 mod record;
 mod respond;
+mod session;
 mod settings;
 mod shared;
 mod tag_pattern;

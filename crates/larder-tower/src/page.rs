@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use larder_core::flight::Leader;
 use larder_http::{Forward, Reason, patch_response_headers};
 use tower::ServiceExt as _;
@@ -23,6 +23,7 @@ use crate::engine::{Engine, Entrance, Front, Lead, Visit, has_body, into_body, s
 use crate::landing::Landing;
 use crate::outer::Outer;
 use crate::respond;
+use crate::session::SessionWitness;
 use crate::shared;
 
 /// How long the pages of a URL that was written to may take to be dropped once the client is gone.
@@ -225,35 +226,5 @@ impl Drop for PanicGuard {
         {
             leader.publish(Landing::Alone);
         }
-    }
-}
-
-/// What tells, besides the response, that a page is for one visitor: with the feature `session`, a `tower_sessions::Session` that the handler
-/// changed.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct SessionWitness {
-    #[cfg(feature = "session")]
-    session: Option<tower_sessions_core::Session>,
-}
-
-impl SessionWitness {
-    #[cfg(feature = "session")]
-    pub(crate) fn of(extensions: &Extensions) -> Self {
-        Self { session: extensions.get().cloned() }
-    }
-
-    #[cfg(not(feature = "session"))]
-    pub(crate) fn of(_: &Extensions) -> Self {
-        Self {}
-    }
-
-    #[cfg(feature = "session")]
-    pub(crate) fn private(&self) -> Option<Reason> {
-        self.session.as_ref().filter(|session| session.is_modified()).map(|_| Reason::SessionModified)
-    }
-
-    #[cfg(not(feature = "session"))]
-    pub(crate) fn private(&self) -> Option<Reason> {
-        None
     }
 }

@@ -22,9 +22,10 @@ use crate::detach::Detachable;
 use crate::engine::{Engine, Entrance, Front, Lead, Visit, has_body, into_body, say, say_bypass};
 use crate::landing::Landed;
 use crate::outer::{Judge, Outer};
-use crate::page::{PanicGuard, SessionWitness, is_safe, unsafe_method};
+use crate::page::{PanicGuard, is_safe, unsafe_method};
 use crate::parts::Beside;
 use crate::respond;
+use crate::session::{OnRequest, SessionWitness};
 
 type Boxed<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
 
@@ -204,14 +205,21 @@ impl Engine {
             }
         };
         let headers = mem::take(&mut visit.headers);
-        let Visit { engine, identity, .. } = &mut *visit;
+        let Visit { engine, identity, facts, .. } = &mut *visit;
         identity.seen_inside(engine.settings(), &headers, &uri, &parts);
+        // The session layer may stand between the two ends.
+        let session = OnRequest::of(&parts.extensions);
+        identity.see_session(&session, facts);
         visit.headers = headers;
         // Between here and the other end, nothing evaluates conditions: that end does, on the final page.
         let plain = crate::admit::Facts { conditional: false, solo: false, nested: false, ..visit.facts };
         let now = visit.cache.clock().now();
         let service = inner.clone();
         Box::pin(async move {
+            if session.is_new {
+                ticket.set(State::Alone(Forward::Bypass, Reason::SessionModified));
+                return service.oneshot(Request::from_parts(parts, body)).await.map(into_body);
+            }
             match visit.front().await {
                 Front::Hit(page) => {
                     let response = placeholder(&page, plain, now);

@@ -23,8 +23,9 @@ use crate::detach::Detachable;
 use crate::engine::{Lead, into_body, say};
 use crate::landing::{Landed, LandedBody, Landing, Place};
 use crate::outer::Outer;
-use crate::page::{PanicGuard, SessionWitness};
+use crate::page::PanicGuard;
 use crate::policy::OriginUnreachable;
+use crate::session::SessionWitness;
 
 /// What our request to the origin adds to the client's.
 enum Sent {

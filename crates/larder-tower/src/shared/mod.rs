@@ -34,6 +34,7 @@ use crate::identity::Identity;
 use crate::landing::{Landing, Traffic};
 use crate::outer::{Enclosed, Outer, Waits};
 use crate::page::is_safe;
+use crate::session::OnRequest;
 use crate::which::{Chosen, choose};
 
 use answer::Asking;
@@ -123,6 +124,11 @@ where
     };
     let enclosed = parts.extensions.get::<Enclosed>();
     facts.nested = enclosed.is_some() || parts.extensions.get::<Outer>().is_some();
+    let session = OnRequest::of(&parts.extensions);
+    if session.is_new {
+        return pass(service, parts, body, Reason::SessionModified).await;
+    }
+    facts.session = session.is_there;
     let mut identity = Identity::of(settings, &cache, own_id, &parts, facts);
     if let Some(content) = &content {
         identity = identity.with_content(&described(&parts.headers), blake3::hash(content).as_bytes());

@@ -7,7 +7,10 @@ use http::response::Parts;
 use http::{HeaderMap, Method, StatusCode, header};
 use larder_core::{Tag, UnixMillis};
 use larder_http::shared::{Received, Rules, cache_groups};
-use larder_http::{NoVarySearch, Reason, StoredResponse, Vary, VaryFields, format_date, strip_hop_by_hop};
+use larder_http::{
+    CacheControl, NoVarySearch, Reason, StoredResponse, Vary, VaryFields, format_date, patch_vary,
+    strip_hop_by_hop,
+};
 
 use super::{ASKED_RANGE, SearchRules};
 use crate::back::{MOST_FIELDS, Plan, is_event_stream};
@@ -116,6 +119,11 @@ impl Lead {
             return Err(Reason::VaryStar);
         };
         fields.extend(settings.vary_on.iter().cloned());
+        // What a handler read from its session came by the cookie, though the response may not say so.
+        let by_session = self.visit.facts.session && !CacheControl::from_headers(&parts.headers).public;
+        if by_session {
+            fields.extend([header::COOKIE]);
+        }
         if fields.len() > MOST_FIELDS || fields.iter().any(|name| name.as_str().len() > 255) {
             return Err(Reason::VaryStar);
         }
@@ -134,7 +142,11 @@ impl Lead {
         if let Some(PageTags(more)) = parts.extensions.get() {
             tags.extend(more.iter().cloned());
         }
-        let (mut headers, client) = self::fields(&parts.headers, &storing.without, now);
+        let (mut headers, mut client) = self::fields(&parts.headers, &storing.without, now);
+        if by_session {
+            patch_vary(&mut headers, ["Cookie"]);
+            patch_vary(&mut client, ["Cookie"]);
+        }
         let is_part = parts.status == StatusCode::PARTIAL_CONTENT;
         headers.remove(ASKED_RANGE);
         if is_part && let Some(range) = self.visit.headers.get(header::RANGE) {

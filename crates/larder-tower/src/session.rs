@@ -1,0 +1,238 @@
+//! Sessions of `tower-sessions` that stand on a request: whose page it is, and whether making it changed them.
+//!
+//! A session layer outside puts the session on the request, so a page can depend on it though its cookie is not keyed
+//! (`ignore_cookies`), and a first visit can create it though its cookie is set further out only. Whether a handler *read* a session can't be
+//! seen: `tower-sessions` loads it behind the handler's back, and a middleware further out may have read it before (`axum-login`). So
+//! the safe thing is done:
+//!
+//! | the session | its page |
+//! |---|---|
+//! | is there and has an id | is keyed on the id, whatever the layer says about cookies |
+//! | was changed, or got its id, while the page was made | is not stored |
+//! | was changed before the page, and has no id yet | is neither looked up nor stored |
+//! | is there at all | says `Vary: Cookie`, unless it is `public` |
+//!
+//! Without the feature `session` nothing of this is looked at, and costs nothing.
+
+use http::Extensions;
+use larder_http::Reason;
+
+use crate::identity::Digest;
+
+/// What can be told of a request's sessions before its page is made.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct OnRequest {
+    /// There is one.
+    pub(crate) is_there: bool,
+    /// A digest of the ids of those that have one.
+    pub(crate) named: Option<Digest>,
+    /// Somebody further out changed one that has no id yet: nothing in a key could tell this visitor from others.
+    pub(crate) is_new: bool,
+}
+
+/// Told of one session: its id, whether it was changed.
+#[cfg(feature = "session")]
+type Told = (Option<i128>, bool);
+
+/// The sessions of both releases of `tower-sessions` that are in use: `axum-login` stands on the older one.
+#[cfg(feature = "session")]
+fn told(extensions: &Extensions) -> [Option<Told>; 2] {
+    let new = extensions.get::<tower_sessions_core::Session>();
+    let old = extensions.get::<tower_sessions_core_014::Session>();
+    [
+        new.map(|s| (s.id().map(|id| id.0), s.is_modified())),
+        old.map(|s| (s.id().map(|id| id.0), s.is_modified())),
+    ]
+}
+
+impl OnRequest {
+    #[cfg(feature = "session")]
+    pub(crate) fn of(extensions: &Extensions) -> Self {
+        let told = told(extensions);
+        let mut seen = Self::default();
+        let mut hasher = None;
+        for (place, (id, changed)) in (0_u8..).zip(told).filter_map(|(place, told)| Some((place, told?))) {
+            seen.is_there = true;
+            seen.is_new |= changed && id.is_none();
+            if let Some(id) = id {
+                let hasher =
+                    hasher.get_or_insert_with(|| blake3::Hasher::new_derive_key("larder session id"));
+                hasher.update(&[place]).update(&id.to_le_bytes());
+            }
+        }
+        seen.named = hasher.map(|hasher| *hasher.finalize().as_bytes());
+        seen
+    }
+
+    #[cfg(not(feature = "session"))]
+    pub(crate) fn of(_: &Extensions) -> Self {
+        Self::default()
+    }
+}
+
+/// Keeps a request's sessions while its page is made, to be asked afterwards.
+#[derive(Clone, Default)]
+pub(crate) struct SessionWitness {
+    #[cfg(feature = "session")]
+    sessions: Extensions,
+    #[cfg(feature = "session")]
+    before: [Option<Told>; 2],
+}
+
+impl std::fmt::Debug for SessionWitness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // A session shows its store's content.
+        f.debug_struct("SessionWitness").finish_non_exhaustive()
+    }
+}
+
+impl SessionWitness {
+    #[cfg(feature = "session")]
+    pub(crate) fn of(extensions: &Extensions) -> Self {
+        let mut sessions = Extensions::new();
+        if let Some(session) = extensions.get::<tower_sessions_core::Session>() {
+            sessions.insert(session.clone());
+        }
+        if let Some(session) = extensions.get::<tower_sessions_core_014::Session>() {
+            sessions.insert(session.clone());
+        }
+        let before = told(&sessions);
+        Self { sessions, before }
+    }
+
+    #[cfg(not(feature = "session"))]
+    pub(crate) fn of(_: &Extensions) -> Self {
+        Self {}
+    }
+
+    /// Why the page is its visitor's alone, if it is. A session that is saved at once, without a change, gets an id all the same.
+    #[cfg(feature = "session")]
+    pub(crate) fn private(&self) -> Option<Reason> {
+        let now = told(&self.sessions);
+        let changed = self.before.iter().zip(now).any(|(before, now)| {
+            let (before, now) = (before.unwrap_or_default(), now.unwrap_or_default());
+            now.1 || (now.0.is_some() && now.0 != before.0)
+        });
+        changed.then_some(Reason::SessionModified)
+    }
+
+    #[cfg(not(feature = "session"))]
+    pub(crate) fn private(&self) -> Option<Reason> {
+        None
+    }
+}
+
+#[cfg(all(test, feature = "session"))]
+mod tests {
+    use std::sync::Arc;
+
+    use async_trait::async_trait;
+    use tower_sessions_core::session::{Id, Record};
+    use tower_sessions_core::session_store::Result;
+    use tower_sessions_core::{Session, SessionStore};
+
+    use super::*;
+
+    /// Saves everything and finds nothing.
+    #[derive(Debug)]
+    struct Hole;
+
+    #[async_trait]
+    impl SessionStore for Hole {
+        async fn create(&self, _: &mut Record) -> Result<()> {
+            Ok(())
+        }
+        async fn save(&self, _: &Record) -> Result<()> {
+            Ok(())
+        }
+        async fn load(&self, _: &Id) -> Result<Option<Record>> {
+            Ok(None)
+        }
+        async fn delete(&self, _: &Id) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    fn with(id: Option<i128>) -> (Extensions, Session) {
+        let session = Session::new(id.map(Id), Arc::new(Hole), None);
+        let mut extensions = Extensions::new();
+        extensions.insert(session.clone());
+        (extensions, session)
+    }
+
+    #[tokio::test]
+    async fn each_id_names_another_visitor_and_no_session_names_nobody() {
+        let of = |id| OnRequest::of(&with(id).0);
+        assert!(!OnRequest::of(&Extensions::new()).is_there);
+        let nobody = of(None);
+        assert!(nobody.is_there && nobody.named.is_none() && !nobody.is_new);
+        assert_eq!(of(Some(1)).named, of(Some(1)).named);
+        assert_ne!(of(Some(1)).named, of(Some(2)).named);
+    }
+
+    #[tokio::test]
+    async fn the_sessions_of_two_releases_are_told_apart() {
+        let (new, _) = with(Some(1));
+        let mut old = Extensions::new();
+        let store =
+            Arc::new(tower_sessions_core_014::session_store::CachingSessionStore::new(OldHole, OldHole));
+        old.insert(tower_sessions_core_014::Session::new(
+            Some(tower_sessions_core_014::session::Id(1)),
+            store,
+            None,
+        ));
+        assert_ne!(OnRequest::of(&new).named, OnRequest::of(&old).named);
+        let witness = SessionWitness::of(&old);
+        assert_eq!(witness.private(), None);
+        old.get::<tower_sessions_core_014::Session>().unwrap().insert("a", 1).await.unwrap();
+        assert_eq!(witness.private(), Some(Reason::SessionModified));
+    }
+
+    #[derive(Clone, Debug)]
+    struct OldHole;
+
+    #[async_trait]
+    impl tower_sessions_core_014::SessionStore for OldHole {
+        async fn save(
+            &self,
+            _: &tower_sessions_core_014::session::Record,
+        ) -> tower_sessions_core_014::session_store::Result<()> {
+            Ok(())
+        }
+        async fn load(
+            &self,
+            _: &tower_sessions_core_014::session::Id,
+        ) -> tower_sessions_core_014::session_store::Result<Option<tower_sessions_core_014::session::Record>>
+        {
+            Ok(None)
+        }
+        async fn delete(
+            &self,
+            _: &tower_sessions_core_014::session::Id,
+        ) -> tower_sessions_core_014::session_store::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_change_and_a_bare_save_make_a_page_private_and_a_read_does_not() {
+        let (extensions, session) = with(None);
+        let witness = SessionWitness::of(&extensions);
+        assert_eq!(session.get::<u8>("a").await.unwrap(), None);
+        assert_eq!(witness.private(), None);
+        session.save().await.unwrap();
+        assert!(!session.is_modified(), "tower-sessions does not call this a change");
+        assert_eq!(witness.private(), Some(Reason::SessionModified));
+
+        let (extensions, session) = with(None);
+        session.insert("a", 1).await.unwrap();
+        assert!(OnRequest::of(&extensions).is_new);
+    }
+
+    #[tokio::test]
+    async fn what_a_session_holds_is_not_shown() {
+        let (extensions, session) = with(Some(7));
+        session.insert("token", "s3cret").await.unwrap();
+        assert_eq!(format!("{:?}", SessionWitness::of(&extensions)), "SessionWitness { .. }");
+    }
+}
