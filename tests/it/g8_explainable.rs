@@ -251,9 +251,15 @@ async fn a_page_that_the_store_does_not_take_does_not_say_that_it_is_stored() {
 #[tokio::test]
 async fn every_word_is_shown_by_a_test_or_is_known_to_stand_on_no_response() {
     // Tests of their own: the method has a word of RFC 9211 itself, the wait stands with G3, the inner layer's hit above.
-    // What Connection must not list stands with the attacks.
-    let elsewhere =
-        [Reason::Method, Reason::WaitLimit, Reason::InnerHit, Reason::Invalidated, Reason::ConnectionListed];
+    // What Connection must not list stands with the attacks, the key of a session with the sessions.
+    let elsewhere = [
+        Reason::Method,
+        Reason::WaitLimit,
+        Reason::InnerHit,
+        Reason::Invalidated,
+        Reason::ConnectionListed,
+        Reason::SessionKeyed,
+    ];
     // Nobody's answer: for logs and metrics.
     let unsaid = [Reason::ClientGone, Reason::HitForMiss];
     // Said by the rules of a shared cache alone, whose tests stand with the proxy.
