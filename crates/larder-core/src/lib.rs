@@ -45,8 +45,8 @@ pub use backend::{Backend, Capabilities, Fetched, Scanned, When};
 pub use breaker::Breaker;
 pub use cache::{
     Add, At, Cache, CacheBuilder, ExpireAt, Get, GetMany, GetOrSet, GetShared, GetTtl, Has, Incr, IterKeys,
-    Keys, Lock, LockRequest, MoveVersion, Remove, RemoveMany, RemovePattern, Set, SetMany, Touch,
-    TryGetOrSet, Ttl,
+    Keys, Lease, LeaseRequest, Lock, LockRequest, MoveVersion, Remove, RemoveMany, RemovePattern, Set,
+    SetMany, Standing, Touch, TryGetOrSet, Ttl, Turn,
 };
 pub use caches::Caches;
 pub use changes::{Change, Changes, Changing};

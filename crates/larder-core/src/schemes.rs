@@ -20,7 +20,7 @@ type Constructor = Arc<dyn Fn(&mut CacheUrl, &Schemes) -> Result<DynBackend, Err
 type PlaneConstructor = Arc<dyn Fn(&mut CacheUrl) -> Result<DynBackplane, Error> + Send + Sync>;
 
 /// The options that are a cache's, whatever its backend.
-const COMMON: [&str; 11] = [
+const COMMON: [&str; 12] = [
     "breaker",
     "codec",
     "compress_above",
@@ -29,6 +29,7 @@ const COMMON: [&str; 11] = [
     "deadline",
     "ignore_errors",
     "key_prefix",
+    "lease",
     "prefix",
     "timeout",
     "version",
@@ -63,7 +64,7 @@ impl Schemes {
     }
 
     /// Adds a scheme. The constructor takes its own options from the URL; `timeout`, `prefix` (or `key_prefix`),
-    /// `version`, `deadline`, `breaker`, `cooldown`, `ignore_errors`, `codec`, `compression` and `compress_above` are taken for all.
+    /// `version`, `deadline`, `breaker`, `cooldown`, `ignore_errors`, `lease`, `codec`, `compression` and `compress_above` are taken for all.
     /// It checks everything that needs no I/O, connects to nothing and starts no task.
     #[must_use]
     pub fn register<B: Backend>(
@@ -162,6 +163,9 @@ impl Schemes {
         }
         if let Some(deadline) = url.take_duration("deadline")? {
             builder = builder.deadline(deadline);
+        }
+        if let Some(lives) = url.take_duration("lease")? {
+            builder = builder.lease(lives);
         }
         builder = resilience(url, builder)?;
         builder = encoding(url, builder)?;

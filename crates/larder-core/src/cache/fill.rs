@@ -11,6 +11,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::lease::{Lease, Turn};
 use super::{Cache, WAITERS};
 use crate::backend::When;
 use crate::entry::{Entry, Value};
@@ -23,10 +24,14 @@ use crate::timeout::Timeout;
 
 /// How long somebody waits for another's value before making their own.
 const MAX_WAIT: Duration = Duration::from_secs(30);
+/// How long a lease is renewed for somebody who makes a value.
+const MAX_FILL: Duration = Duration::from_secs(60);
+/// For how long nobody in other processes waits after a closure failed: each tries for itself.
+const PASS_ERROR_MILLIS: u64 = 1_000;
 
 impl Cache {
     /// Reads a value, or makes it with a closure that can't fail and stores it. Callers who miss at the same time share one run of the
-    /// closure. If the store can't be reached, the closure runs and its value is returned.
+    /// closure, in this process and in all others that share the store. If the store can't be reached, the closure runs and its value is returned.
     ///
     /// # Errors
     /// When awaited: [`Encode`](crate::ErrorKind::Encode) if the value can't be serialised.
@@ -58,6 +63,8 @@ struct Spec<'a, T, F> {
     version: Option<u64>,
     timeout: Timeout,
     tags: Vec<Tag>,
+    max_wait: Duration,
+    max_fill: Duration,
     make: F,
     value: PhantomData<fn() -> T>,
 }
@@ -65,7 +72,8 @@ struct Spec<'a, T, F> {
 impl<'a, T, F> Spec<'a, T, F> {
     fn new(cache: &'a Cache, key: &'a str, make: F) -> Self {
         let (version, timeout, tags) = (None, Timeout::DEFAULT, Vec::new());
-        Self { cache, key, version, timeout, tags, make, value: PhantomData }
+        let (max_wait, max_fill) = (MAX_WAIT, MAX_FILL);
+        Self { cache, key, version, timeout, tags, max_wait, max_fill, make, value: PhantomData }
     }
 }
 
@@ -78,9 +86,10 @@ where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        let Self { cache, key, version, timeout, tags, make, .. } = self;
+        let Self { cache, key, version, timeout, tags, max_wait, max_fill, make, .. } = self;
         let key = cache.value_key(key, version);
         let timeout = timeout.or(cache.inner.timeout);
+        let mut patience = std::pin::pin!(cache.inner.clock.sleep(max_wait));
         loop {
             match cache.read(&key).await {
                 Ok(Some(value)) => return Ok(value),
@@ -100,7 +109,7 @@ where
                 Joined::Wait(mut waiter) => {
                     let waited = tokio::select! {
                         outcome = waiter.wait() => Some(outcome),
-                        () = cache.inner.clock.sleep(MAX_WAIT) => None,
+                        () = &mut patience => None,
                     };
                     match waited {
                         Some(Outcome::Abandoned) => {}
@@ -113,10 +122,17 @@ where
                     }
                 }
                 Joined::Lead(leader) => {
-                    // Whoever led before may have landed between our look and our lead.
-                    if let Ok(Some(value)) = cache.read(&key).await {
-                        return Ok(value);
-                    }
+                    let lease = match turn(cache, &key, &fill, max_fill, patience.as_mut()).await {
+                        Place::Lead(lease) => lease,
+                        Place::Found(bytes) => {
+                            leader.publish(Some(bytes.clone()));
+                            match cache.inner.codec.decode(&bytes) {
+                                Ok(value) => return Ok(value),
+                                Err(_) => return make().await.map_err(FillError::Fill),
+                            }
+                        }
+                        Place::TooLong => return make().await.map_err(FillError::Fill),
+                    };
                     return match make().await {
                         Ok(value) => {
                             let bytes = cache.inner.codec.encode(&value).map_err(|e| {
@@ -130,11 +146,55 @@ where
                         }
                         Err(error) => {
                             leader.publish(None);
+                            if let Some(lease) = lease {
+                                lease.pass(cache.inner.clock.now().saturating_add(PASS_ERROR_MILLIS));
+                            }
                             Err(FillError::Fill(error))
                         }
                     };
                 }
             }
+        }
+    }
+}
+
+/// What became of waiting for one's turn among all processes.
+enum Place {
+    /// Make it; with a lease where there are any.
+    Lead(Option<Lease>),
+    /// It was made.
+    Found(Bytes),
+    /// It was waited for long enough.
+    TooLong,
+}
+
+async fn turn(
+    cache: &Cache,
+    key: &Key,
+    fill: &Fill,
+    max_fill: Duration,
+    mut patience: Pin<&mut (impl Future<Output = ()> + Send)>,
+) -> Place {
+    let mut request = cache.lease(key, fill, max_fill);
+    loop {
+        let turn = match &mut request {
+            Some(request) => tokio::select! {
+                turn = request.turn() => turn.ok(),
+                () = &mut patience => return Place::TooLong,
+            },
+            None => None,
+        };
+        // Whoever led before may have landed between our look and our lead.
+        if let Ok(Some(entry)) = cache.lookup_one(key).await
+            && let Ok(bytes) = pack::bytes(entry.value())
+        {
+            return Place::Found(bytes);
+        }
+        match turn {
+            Some(Turn::Look) => {}
+            Some(Turn::Lead(lease)) => return Place::Lead(Some(lease)),
+            // Nobody to wait for, or nowhere to ask.
+            Some(Turn::Pass(_)) | None => return Place::Lead(None),
         }
     }
 }
@@ -199,6 +259,20 @@ macro_rules! setters {
                 $rebuild
             }
 
+            /// How long to wait at most for somebody else who makes the value, before making it without storing it; 30 s unless said otherwise.
+            pub fn max_wait(self, limit: Duration) -> Self {
+                let mut $spec = self.0;
+                $spec.max_wait = limit;
+                $rebuild
+            }
+
+            /// For how long other processes wait at most for this one to make the value; 60 s unless said otherwise.
+            pub fn max_fill(self, limit: Duration) -> Self {
+                let mut $spec = self.0;
+                $spec.max_fill = limit;
+                $rebuild
+            }
+
             /// Another version than the cache's own.
             pub fn version(self, version: u64) -> Self {
                 let mut $spec = self.0;
@@ -231,9 +305,9 @@ where
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Spec { cache, key, version, timeout, tags, make, value } = self.0;
+        let Spec { cache, key, version, timeout, tags, max_wait, max_fill, make, value } = self.0;
         let make = || async { Ok::<T, Infallible>(make().await) };
-        let spec = Spec { cache, key, version, timeout, tags, make, value };
+        let spec = Spec { cache, key, version, timeout, tags, max_wait, max_fill, make, value };
         Box::pin(async move {
             match spec.run().await {
                 Ok(value) => Ok(value),

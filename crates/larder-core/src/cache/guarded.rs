@@ -57,6 +57,19 @@ impl Cache {
         self.allowance.as_ref().map(|allowance| allowance.left())
     }
 
+    /// A handle that may wait as long as this one may, whose waiting this one is not charged with.
+    pub(super) fn with_the_same_patience(&self) -> Self {
+        let allowance = self.patience().map(|left| Arc::new(Allowance::of(left)));
+        Self { inner: Arc::clone(&self.inner), allowance }
+    }
+
+    /// Nothing more is tried through this handle.
+    pub(super) fn lose_patience(&self) {
+        if let Some(allowance) = &self.allowance {
+            allowance.spend(Duration::MAX);
+        }
+    }
+
     /// Waits for work on the store for as long as the [patience](Self::patience) lasts, and charges it with the time; `None` if it was not
     /// done by then.
     ///

@@ -6,6 +6,7 @@ use std::future::IntoFuture;
 
 use super::Cache;
 use super::glob::Glob;
+use super::lease::is_lease;
 use super::ops::{Running, operation};
 use crate::backend::Backend;
 use crate::error::Error;
@@ -171,6 +172,9 @@ impl IterKeys {
         for key in found.keys {
             let name = key.name();
             let Some(stored) = name.strip_prefix(&front) else { continue };
+            if is_lease(stored) {
+                continue;
+            }
             let name = inner.naming.back(stored)?;
             if self.pattern.matches(&name) {
                 batch.push((key, name));

@@ -240,7 +240,7 @@ fn check(timeout: Timeout) -> Result<(), Error> {
 }
 
 /// Who holds it. Digits, so that a look with `redis-cli` shows them.
-fn token() -> Bytes {
+pub(super) fn token() -> Bytes {
     let mut random = [0; 16];
     match getrandom::fill(&mut random) {
         Ok(()) => format!("{:032x}", u128::from_le_bytes(random)).into(),
@@ -249,7 +249,7 @@ fn token() -> Bytes {
 }
 
 /// Half of a pause, and some of the rest: those who began to wait together don't come back together.
-fn jittered(pause: Duration) -> Duration {
+pub(super) fn jittered(pause: Duration) -> Duration {
     let some = getrandom::u32().unwrap_or(u32::MAX / 2);
     pause / 2 + (pause / 2).mul_f64(f64::from(some) / f64::from(u32::MAX))
 }

@@ -15,6 +15,7 @@ mod fill;
 mod glob;
 mod guarded;
 mod keys;
+mod lease;
 mod lock;
 mod lookup;
 mod many;
@@ -55,6 +56,7 @@ use guarded::Allowance;
 
 pub use fill::{GetOrSet, TryGetOrSet};
 pub use keys::{IterKeys, Keys, RemovePattern};
+pub use lease::{Lease, LeaseRequest, Standing, Turn};
 pub use lock::{Lock, LockRequest};
 pub use many::{GetMany, RemoveMany, SetMany};
 pub use ops::{Add, Get, Has, Incr, Remove, Set};
@@ -91,6 +93,10 @@ struct Inner {
     naming: Naming,
     /// Set once the backend has shown that it can do locks.
     locks: OnceLock<()>,
+    /// How long a lease lives; zero: there are none.
+    lease: Duration,
+    /// Whether the backend can do leases, once that is known.
+    leases: OnceLock<bool>,
     ignore_errors: bool,
     circuit: Option<Circuit>,
     reporter: Reporter,

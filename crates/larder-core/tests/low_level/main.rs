@@ -4,6 +4,7 @@
 mod able;
 mod changes;
 mod late;
+mod leases;
 
 use std::fs;
 use std::path::Path;
