@@ -9,7 +9,11 @@ use bytes::Bytes;
 
 use crate::clock::UnixMillis;
 use crate::error::Error;
+use crate::pack;
 use crate::tag::Stamp;
+
+/// What a decoded page weighs at most beyond its bytes, about.
+const DECODED: usize = 1_024;
 
 /// A decoded value that can be encoded on demand, so that a store in the same process never serialises it.
 pub trait SharedValue: Any + Send + Sync + fmt::Debug {
@@ -127,6 +131,16 @@ impl Entry {
         };
         let tags: usize = self.0.stamp.tags.iter().map(|(t, _)| t.as_str().len() + 48).sum();
         value + tags + size_of::<Inner>() + 16
+    }
+
+    /// The same with what is [kept](Self::decoded) beside the bytes once they were read: for a store that holds entries of another one in this
+    /// process, and is bounded.
+    pub fn weight_once_read(&self) -> usize {
+        let more = match &self.0.value {
+            Value::Bytes(bytes) => pack::unpacked_length(bytes) + bytes.len().min(DECODED),
+            Value::Shared(_) => 0,
+        };
+        self.weight().saturating_add(more)
     }
 
     /// A number that a backend in this process may note on the entry (when it was last found valid, say). It starts at 0 and

@@ -47,6 +47,8 @@ pub(crate) struct Incarnation {
     since: Instant,
     run: AtomicU64,
     primary: AtomicBool,
+    /// It has told once.
+    understood: AtomicBool,
     /// When it was asked what is known, in ms since `since`; the greatest number if it does not let itself be asked.
     told: AtomicU64,
 }
@@ -58,6 +60,7 @@ impl Incarnation {
             since: Instant::now(),
             run: AtomicU64::new(0),
             primary: AtomicBool::new(true),
+            understood: AtomicBool::new(false),
             told: AtomicU64::new(0),
         }
     }
@@ -84,27 +87,34 @@ impl Incarnation {
         ask
     }
 
-    /// Takes the answer to what was asked at `asked`.
-    pub(crate) fn told(&self, answer: &Result<Value, RedisError>, asked: u64) {
+    /// Takes the answer to what was asked at `asked`; false if it is an answer to something else. Whoever understood the question once does so
+    /// again: answers and questions on this connection are out of step then, as after a broken byte.
+    #[must_use]
+    pub(crate) fn told(&self, answer: &Result<Value, RedisError>, asked: u64) -> bool {
         let text = match answer {
             Ok(Value::BulkString(bytes)) => std::str::from_utf8(bytes).ok(),
             Ok(Value::VerbatimString { text, .. }) => Some(text.as_str()),
             _ => None,
         };
         let Some((run, primary)) = text.and_then(parse) else {
+            if answer.is_ok() && self.understood.load(Ordering::Acquire) {
+                return false;
+            }
             if self.told.swap(u64::MAX, Ordering::AcqRel) != u64::MAX {
                 tracing::warn!(
                     target: "larder::backend",
                     "the Redis server does not let INFO be read: what a restart or a failover brings back counts as it is"
                 );
             }
-            return;
+            return true;
         };
         // A replica has its primary's id, and may be behind: nothing that it says counts, as no entry bears a number made up here.
         let run = if primary { run } else { RandomState::new().hash_one(run) };
         self.run.store(run, Ordering::Release);
         self.primary.store(primary, Ordering::Release);
         self.told.fetch_max(asked, Ordering::AcqRel);
+        self.understood.store(true, Ordering::Release);
+        true
     }
 }
 
@@ -127,10 +137,10 @@ mod tests {
     fn a_primary_is_known_by_its_replication_id_and_a_replica_by_nothing_that_was_ever_stored() {
         let server = Incarnation::new();
         let id = "0123456789abcdef0123456789abcdef01234567";
-        server.told(&info("master", id), 0);
+        assert!(server.told(&info("master", id), 0));
         assert!(server.is_primary());
         assert_eq!(server.run().to_string(), "0123456789abcdef");
-        server.told(&info("slave", id), 0);
+        assert!(server.told(&info("slave", id), 0));
         assert!(!server.is_primary());
         assert_ne!(server.run().to_string(), "0123456789abcdef");
     }
@@ -139,10 +149,23 @@ mod tests {
     fn what_can_not_be_understood_is_not_asked_for_again() {
         for answer in [Ok(Value::Nil), info("master", "short"), info("master", &"x".repeat(40))] {
             let server = Incarnation::new();
-            server.told(&answer, 0);
+            assert!(server.told(&answer, 0), "it is no reason to hang up");
             assert_eq!(server.run().to_string(), "0".repeat(16));
             assert!(server.is_primary() && server.due().is_none(), "{answer:?}");
         }
+    }
+
+    #[test]
+    fn an_answer_to_something_else_is_noticed_where_the_question_was_understood_before() {
+        let server = Incarnation::new();
+        assert!(server.told(&info("master", &"1".repeat(40)), 0));
+        for answer in
+            [Ok(Value::Nil), Ok(Value::Array(Vec::new())), Ok(Value::BulkString(b"larder1 x".into()))]
+        {
+            assert!(!server.told(&answer, 1), "{answer:?}");
+        }
+        let refused = Err(redis::make_extension_error("NOPERM".into(), None));
+        assert!(server.told(&refused, 2), "who may not ask any more is no reason to hang up");
     }
 
     #[test]
@@ -151,7 +174,7 @@ mod tests {
         let server = Incarnation { since, ..Incarnation::new() };
         let asked = server.due().unwrap();
         assert!(server.due().is_some(), "nobody answered");
-        server.told(&info("master", &"1".repeat(40)), asked);
+        assert!(server.told(&info("master", &"1".repeat(40)), asked));
         assert!(server.due().is_none());
         assert!(Incarnation::new().due().is_none());
     }

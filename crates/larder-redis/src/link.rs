@@ -43,7 +43,8 @@ impl Link {
         let link = Self { connection, health, server: Arc::new(Incarnation::new()) };
         let told = within(timeout, link.send([Incarnation::question()])).await?;
         for answer in &told {
-            link.server.told(answer, 0);
+            // Never out of step: it is the first question.
+            _ = link.server.told(answer, 0);
         }
         Ok(link)
     }
@@ -75,8 +76,11 @@ impl Link {
         let mut answers = self.send(question.into_iter().chain(commands)).await?.into_iter();
         if let Some(asked) = due
             && let Some(told) = answers.next()
+            && !self.server.told(&told, asked)
         {
-            self.server.told(&told, asked);
+            self.health.close();
+            tracing::warn!(target: "larder::backend", "the Redis server answers something else than what it is asked; connecting anew");
+            return Err(std::io::Error::from(std::io::ErrorKind::InvalidData).into());
         }
         let run = self.run();
         Ok(answers.map(|value| Answer { value, run }).collect())

@@ -9,9 +9,6 @@ use larder_core::{Entry, Error, SharedValue, Value};
 
 use crate::trust::Stand;
 
-/// What a decoded page may weigh beyond its bytes.
-const DECODED: usize = 1_024;
-
 /// A copy of what stands in L2 under a key, or the knowledge that nothing does.
 ///
 /// The entry in L1 that carries it is stamped by L1. The one inside keeps the stamp of L2, which is what readers see: what they make from
@@ -55,11 +52,7 @@ impl SharedValue for Kept {
     }
 
     fn weight(&self) -> usize {
-        let entry = self.entry.as_ref().map_or(0, |entry| match entry.value() {
-            // Its value may yet be decoded and kept so.
-            Value::Bytes(bytes) => entry.weight() + bytes.len().min(DECODED),
-            Value::Shared(_) => entry.weight(),
-        });
+        let entry = self.entry.as_ref().map_or(0, Entry::weight_once_read);
         entry + size_of::<Self>()
     }
 

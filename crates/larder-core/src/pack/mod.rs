@@ -89,8 +89,9 @@ pub(crate) fn close(entry: Entry, compressor: &Arc<Compressor>) -> Entry {
 pub(crate) fn open(entry: Entry) -> Result<Entry, Error> {
     match entry.value() {
         Value::Bytes(bytes) if bytes.first() == Some(&MARK) => {
-            let plain = unpack(bytes)?;
-            Ok(entry.with_value(Value::Bytes(plain)))
+            // Once, where the entry stays in this process; what is decoded of it is kept with what was unpacked.
+            let opened = entry.decoded(|bytes| Ok(entry.with_value(Value::Bytes(unpack(bytes)?))))?;
+            Ok(Entry::clone(&opened))
         }
         // A store with a part in this process gives back what it was given.
         _ => Ok(entry),
@@ -133,6 +134,14 @@ fn pack(plain: &Bytes, compressor: &Compressor) -> Bytes {
     out.put_slice(&[MARK, AS_IT_IS]);
     out.put_slice(plain);
     out.freeze()
+}
+
+/// How many bytes more a value takes when it is unpacked.
+pub(crate) fn unpacked_length(stored: &[u8]) -> usize {
+    match stored {
+        [MARK, kind, a, b, c, d, ..] if *kind != AS_IT_IS => u32::from_le_bytes([*a, *b, *c, *d]) as usize,
+        _ => 0,
+    }
 }
 
 fn unpack(packed: &Bytes) -> Result<Bytes, Error> {

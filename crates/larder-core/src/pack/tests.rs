@@ -194,3 +194,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_entry_that_stays_in_this_process_is_unpacked_once_and_weighs_what_it_then_takes() {
+    for how in compressions() {
+        let page = page();
+        let packed = entry(stored(&page, how, 0));
+        assert!(packed.weight() < page.len() && packed.weight_once_read() > page.len());
+        let first = open(packed.clone()).unwrap();
+        assert!(first.is_same(&open(packed).unwrap()));
+        assert_eq!(bytes(first.value()).unwrap(), page);
+    }
+    let small = entry("42");
+    assert_eq!(small.weight_once_read(), small.weight() + 2, "it may be decoded");
+}

@@ -7,6 +7,7 @@ mod deadlines;
 mod faulty;
 mod ignoring;
 mod logging;
+mod panics;
 
 use std::sync::Arc;
 

@@ -144,3 +144,22 @@ fn settings_that_cannot_be_right_are_refused_with_their_remedy() {
     let error = build(Tiered::builder(Memory::new(), Watched::new()).heartbeat(std::time::Duration::ZERO));
     assert_eq!(error.kind(), larder_core::ErrorKind::Config);
 }
+
+/// `cargo test --release -p larder-tiered -- --ignored --nocapture nanoseconds`
+#[tokio::test]
+#[ignore = "reports times; there is nothing in it that fails"]
+async fn the_nanoseconds_of_a_hit_in_memory_and_in_the_first_tier() {
+    let tiers = following(tiers(Watched::new(), InProcess::new())).await;
+    let tiers = larder_core::Cache::new(tiers);
+    let memory = larder_core::Cache::new(Memory::new());
+    for cache in [&memory, &tiers, &memory, &tiers] {
+        let key = larder_core::Key::value(cache.space(), 1, "key");
+        cache.set("key", "value").await.unwrap();
+        assert!(cache.has_key("key").await.unwrap());
+        let began = std::time::Instant::now();
+        for _ in 0..1_000_000 {
+            assert!(matches!(cache.lookup_now(&key), Some(Some(_))));
+        }
+        println!("{}: {} ns", cache.capabilities().name, began.elapsed().as_nanos() / 1_000_000);
+    }
+}

@@ -42,7 +42,7 @@ async fn an_invalidation_while_a_copy_is_on_its_way_from_l2_wins() {
             _ => assert!(tiers.touch(&key(), Some(NOW), NOW).await.unwrap()),
         }
         l2.hold_reads(false);
-        l2.let_go();
+        l2.let_read_go();
         // It began before, so it may see either.
         reading.await.unwrap();
         let now = get(&cache).await;
@@ -79,7 +79,7 @@ async fn a_message_while_a_copy_is_on_its_way_from_l2_wins() {
         held.deliver_all();
         settled().await;
         l2.hold_reads(false);
-        l2.let_go();
+        l2.let_read_go();
         assert_eq!(reading.await.unwrap().as_deref(), Some("older"), "it was read before");
         let now = get(&one).await;
         assert_eq!(now.as_deref(), (what == "set").then_some("new"), "{what}");
@@ -123,8 +123,8 @@ async fn of_two_who_store_at_once_neither_leaves_a_copy_that_l2_does_not_have() 
     let second = store("second");
     settled().await;
     l2.hold_writes(false);
-    l2.let_go();
-    l2.let_go();
+    l2.let_write_go();
+    l2.let_write_go();
     first.await.unwrap();
     second.await.unwrap();
     assert_eq!(get(&cache).await.as_deref(), Some("second"));

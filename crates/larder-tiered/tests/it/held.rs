@@ -17,28 +17,37 @@ struct State {
     lines: Vec<Line>,
     /// Nothing can be published.
     refuses: bool,
+    /// As a test counts it.
+    time: u64,
 }
 
 #[derive(Debug)]
 struct Line {
     feed: Feed,
-    waiting: VecDeque<Bytes>,
+    /// Each with the time at which it was published.
+    waiting: VecDeque<(Bytes, u64)>,
     cut: bool,
 }
 
 impl Held {
-    /// Lets the next message through to one subscriber; false if there is none.
-    pub(crate) fn deliver(&self, to: usize) -> bool {
+    /// Lets the next message through to one subscriber; `None` if there is none, else what it was, and when it was published.
+    pub(crate) fn deliver(&self, to: usize) -> Option<(Bytes, u64)> {
         let mut state = self.0.lock();
         let line = &mut state.lines[to];
-        let message = line.waiting.pop_front();
-        message.map(|message| line.feed.message(message)).is_some()
+        let (message, at) = line.waiting.pop_front()?;
+        line.feed.message(message.clone());
+        Some((message, at))
+    }
+
+    /// What is published from now on is published at this time.
+    pub(crate) fn set_time(&self, time: u64) {
+        self.0.lock().time = time;
     }
 
     pub(crate) fn deliver_all(&self) {
         let lines = self.0.lock().lines.len();
         for to in 0..lines {
-            while self.deliver(to) {}
+            while self.deliver(to).is_some() {}
         }
     }
 
@@ -88,8 +97,9 @@ impl Backplane for Held {
         if state.refuses {
             return Err(Error::new(ErrorKind::Unavailable, "the test refuses"));
         }
+        let time = state.time;
         for line in state.lines.iter_mut().filter(|line| !line.cut) {
-            line.waiting.push_back(message.clone());
+            line.waiting.push_back((message.clone(), time));
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ mod copies;
 mod following;
 mod g4_races;
 mod held;
+mod model;
 
 mod outage;
 mod redis;

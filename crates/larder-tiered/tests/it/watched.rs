@@ -22,10 +22,28 @@ struct State {
     down: AtomicBool,
     reads: AtomicUsize,
     checks: AtomicUsize,
+    reading: Gate,
+    writing: Gate,
+}
+
+#[derive(Debug)]
+struct Gate {
+    holds: AtomicBool,
     /// One permit for each answer that may go out, while answers are held.
-    gate: Semaphore,
-    holds_reads: AtomicBool,
-    holds_writes: AtomicBool,
+    permits: Semaphore,
+}
+
+impl Gate {
+    fn new() -> Self {
+        Self { holds: AtomicBool::new(false), permits: Semaphore::new(0) }
+    }
+
+    async fn held<T>(&self, answer: T) -> T {
+        if self.holds.load(Ordering::SeqCst) {
+            self.permits.acquire().await.unwrap().forget();
+        }
+        answer
+    }
 }
 
 impl Watched {
@@ -34,9 +52,8 @@ impl Watched {
             down: AtomicBool::new(false),
             reads: AtomicUsize::new(0),
             checks: AtomicUsize::new(0),
-            gate: Semaphore::new(0),
-            holds_reads: AtomicBool::new(false),
-            holds_writes: AtomicBool::new(false),
+            reading: Gate::new(),
+            writing: Gate::new(),
         };
         Self { store: DynBackend::new(Plain::default()), state: Arc::new(state) }
     }
@@ -62,17 +79,22 @@ impl Watched {
 
     /// From now on the answers to reads are held back: what was read is as old as the question.
     pub(crate) fn hold_reads(&self, holds: bool) {
-        self.state.holds_reads.store(holds, Ordering::SeqCst);
+        self.state.reading.holds.store(holds, Ordering::SeqCst);
     }
 
     /// The same for the answers to writes.
     pub(crate) fn hold_writes(&self, holds: bool) {
-        self.state.holds_writes.store(holds, Ordering::SeqCst);
+        self.state.writing.holds.store(holds, Ordering::SeqCst);
     }
 
-    /// Lets one answer go.
-    pub(crate) fn let_go(&self) {
-        self.state.gate.add_permits(1);
+    /// Lets one read's answer go.
+    pub(crate) fn let_read_go(&self) {
+        self.state.reading.permits.add_permits(1);
+    }
+
+    /// Lets one write's answer go.
+    pub(crate) fn let_write_go(&self) {
+        self.state.writing.permits.add_permits(1);
     }
 
     fn up(&self) -> Result<(), Error> {
@@ -80,13 +102,6 @@ impl Watched {
             true => Err(Error::new(ErrorKind::Unavailable, "the test took it down")),
             false => Ok(()),
         }
-    }
-
-    async fn held<T>(&self, holds: &AtomicBool, answer: T) -> T {
-        if holds.load(Ordering::SeqCst) {
-            self.state.gate.acquire().await.unwrap().forget();
-        }
-        answer
     }
 }
 
@@ -112,7 +127,7 @@ impl Backend for Watched {
                 *found = None;
             }
         }
-        Ok(self.held(&self.state.holds_reads, entries).await)
+        Ok(self.state.reading.held(entries).await)
     }
 
     async fn fetch(
@@ -135,13 +150,13 @@ impl Backend for Watched {
     async fn set(&self, key: &Key, entry: Entry, when: When, now: UnixMillis) -> Result<bool, Error> {
         self.up()?;
         let stored = self.store.set(key, entry, when, now).await;
-        self.held(&self.state.holds_writes, stored).await
+        self.state.writing.held(stored).await
     }
 
     async fn remove(&self, key: &Key, now: UnixMillis) -> Result<bool, Error> {
         self.up()?;
         let removed = self.store.remove(key, now).await;
-        self.held(&self.state.holds_writes, removed).await
+        self.state.writing.held(removed).await
     }
 
     async fn touch(&self, key: &Key, expires: Option<UnixMillis>, now: UnixMillis) -> Result<bool, Error> {
@@ -179,6 +194,31 @@ impl Backend for Watched {
     async fn invalidate(&self, space: &Space, tags: &[Tag], now: UnixMillis) -> Result<(), Error> {
         self.up()?;
         let done = self.store.invalidate(space, tags, now).await;
-        self.held(&self.state.holds_writes, done).await
+        self.state.writing.held(done).await
+    }
+}
+
+/// The same with nothing but what a backend has to have: an invalidation takes several steps.
+#[derive(Debug)]
+pub(crate) struct Stepwise(pub(crate) Watched);
+
+impl Backend for Stepwise {
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+    async fn get(&self, key: &Key, now: UnixMillis) -> Result<Option<Entry>, Error> {
+        self.0.get(key, now).await
+    }
+    async fn set(&self, key: &Key, entry: Entry, when: When, now: UnixMillis) -> Result<bool, Error> {
+        self.0.set(key, entry, when, now).await
+    }
+    async fn remove(&self, key: &Key, now: UnixMillis) -> Result<bool, Error> {
+        self.0.remove(key, now).await
+    }
+    async fn clear(&self, space: &Space, now: UnixMillis) -> Result<(), Error> {
+        self.0.clear(space, now).await
+    }
+    async fn touch(&self, key: &Key, expires: Option<UnixMillis>, now: UnixMillis) -> Result<bool, Error> {
+        self.0.touch(key, expires, now).await
     }
 }
