@@ -42,7 +42,7 @@
 //!
 //! `config` (default): [`from_file`], [`from_env`] and [`config`]. `memory` (default): [`memory:`](larder_memory). `file`: `file:///dir`. `redis`: `redis://host:6379/1` and
 //! `redis+unix:///path`; `redis-tls`: `rediss://` as well; `redis-cluster`: `redis+cluster://a:7000,b:7000`. `memcached`: `memcached://a:11211,b:11211` and `memcached+unix:///path`. `sqlite`: `sqlite:///file.db`. `postgres`: `postgres://host/database`, `mysql`: `mysql://host/database`; `postgres-tls`, `mysql-tls`: the same over TLS. `tiered`: `tiered:?l2=redis://host`. `zstd`, `lz4`: `compression=zstd` and
-//! `compression=lz4` in any URL. `session`: `tower_sessions` sessions are asked whether a page changed them. Features add; none changes what another does.
+//! `compression=lz4` in any URL. `session`: `tower_sessions` sessions are asked whether a page changed them. `minijinja`, `askama`, `tera`: template fragments in that engine. Features add; none changes what another does.
 
 #[cfg(feature = "config")]
 pub mod config;
@@ -73,6 +73,11 @@ pub use open::{open, schemes};
 pub use larder_core as core;
 #[cfg(feature = "file")]
 pub use larder_file as file;
+/// Template fragments, and a module for each template engine.
+#[cfg(any(feature = "minijinja", feature = "askama", feature = "tera"))]
+pub use larder_fragment as fragment;
+#[cfg(any(feature = "minijinja", feature = "askama", feature = "tera"))]
+pub use larder_fragment::{Fragments, fragment_key};
 #[cfg(feature = "memcached")]
 pub use larder_memcached as memcached;
 #[cfg(feature = "memory")]
@@ -108,3 +113,8 @@ struct ComingFromDjango;
 #[cfg(all(doctest, feature = "config"))]
 #[doc = include_str!("../../../docs/configuration.md")]
 struct Configuration;
+
+/// The examples of the page about template fragments, compiled.
+#[cfg(all(doctest, feature = "minijinja", feature = "askama", feature = "tera"))]
+#[doc = include_str!("../../../docs/fragments.md")]
+struct TemplateFragments;
