@@ -49,3 +49,4 @@ mod sessions;
 mod structured;
 mod support;
 mod tags;
+mod warm_pages;

@@ -64,6 +64,23 @@ impl Clock {
     }
 }
 
+impl Clock {
+    /// Waits until this clock shows `at`, or at once if it does.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point.
+    pub(crate) async fn sleep_until(&self, at: UnixMillis) {
+        match &self.0 {
+            Source::System => tokio::time::sleep(Duration::from_millis(at.saturating_sub(self.now()))).await,
+            Source::Manual(now) => {
+                let mut seen = now.subscribe();
+                // As in `sleep`.
+                let _ = seen.wait_for(|now| *now >= at).await;
+            }
+        }
+    }
+}
+
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {

@@ -13,6 +13,7 @@
 //! | [`Changes`] | which tags a change of the application's data makes out of date |
 //! | [`Breaker`], [`Event`] | what keeps a store that fails from holding anybody up, and tells of it |
 //! | [`flight`] | coalescing in one process |
+//! | [`Warmer`] | values and pages made again on a schedule |
 //! | [`Clock`], [`ManualClock`] | the time |
 //! | [`backplane`] | how copies in several processes follow what changes |
 //! | [`wire`] | an entry as bytes, for stores outside the process |
@@ -39,6 +40,7 @@ mod schemes;
 mod tag;
 mod timeout;
 mod url;
+pub mod warm;
 pub mod wire;
 
 pub use backend::{Backend, Capabilities, Fetched, Scanned, When};
@@ -65,3 +67,4 @@ pub use schemes::Schemes;
 pub use tag::{Fill, Nonce, Stamp, Tag};
 pub use timeout::Timeout;
 pub use url::{CacheUrl, suggest};
+pub use warm::{Warm, WarmCounts, WarmEvent, WarmJob, WarmKey, Warmed, Warmer, Warming};

@@ -25,6 +25,8 @@ pub(crate) struct Facts {
     pub(crate) session: bool,
     /// Nothing but its session's id names the user.
     pub(crate) only_session: bool,
+    /// The page is to be made anew though there is one ([`Refresh`](crate::Refresh)).
+    pub(crate) refresh: bool,
 }
 
 impl Facts {

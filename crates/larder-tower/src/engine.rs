@@ -19,6 +19,7 @@ use crate::landing::{Landed, Landing, Traffic};
 use crate::lookup::{Found, look, look_now};
 use crate::outer::{Enclosed, Outer, Waits};
 use crate::parts::{Beside, PageTags};
+use crate::refresh::Refresh;
 use crate::respond;
 use crate::session::OnRequest;
 use crate::settings::{Level, Settings};
@@ -117,6 +118,7 @@ impl Engine {
         };
         let enclosed = parts.extensions.get::<Enclosed>();
         facts.nested = enclosed.is_some() || parts.extensions.get::<Outer>().is_some();
+        facts.refresh = Refresh::is_asked(&parts.extensions);
         let mut identity = Identity::of(settings, &cache, own_id, parts, facts);
         let session = OnRequest::of(&parts.extensions);
         if session.is_new {
@@ -126,6 +128,7 @@ impl Engine {
         let began = cache.clock().now();
         if answer
             && !facts.precondition
+            && !facts.refresh
             && let Some(page) = self.hit_now(&cache, &identity, &parts.headers, facts, began)
         {
             return Entrance::Hit(respond::from_stored(&page, facts, &parts.headers, began));
@@ -180,6 +183,14 @@ impl Visit {
         look(&self.cache, &identities, &self.headers, self.limit()).await
     }
 
+    /// What is there does not count for who is to make it anew.
+    async fn look_or_refresh(&self) -> Result<Found, larder_core::Error> {
+        match self.facts.refresh {
+            true => Ok(Found::Miss(Forward::Request)),
+            false => self.look().await,
+        }
+    }
+
     /// Under what those meet who make the same variant by GET, and by this request's method.
     pub(crate) fn flight_keys(&self, fields: &VaryFields) -> (Key, Key) {
         let by_get = self.identity.variant(fields, &self.headers, false).key().clone();
@@ -209,7 +220,7 @@ impl Visit {
         }
         let traffic = self.cache.attached::<Traffic>();
         let mut landed_before = traffic.landed(&self.identity);
-        let mut forward = match self.look().await {
+        let mut forward = match self.look_or_refresh().await {
             Ok(Found::Hit(page)) => return Front::Hit(page),
             Ok(Found::Miss(forward)) => forward,
             Err(error) => return self.backend_failed(&error),
@@ -242,7 +253,7 @@ impl Visit {
                 Joined::Full => return Front::Alone(self, forward, Reason::WaitLimit),
                 Joined::Lead(leader) => {
                     // Whoever led before may have landed between our look and our lead.
-                    if traffic.landed(&self.identity) != landed_before {
+                    if traffic.landed(&self.identity) != landed_before && !self.facts.refresh {
                         match self.look().await {
                             Ok(Found::Hit(page)) => return Front::Hit(page),
                             Ok(Found::Miss(_)) => {}
@@ -277,7 +288,7 @@ impl Visit {
                 // Gone without a word: look again, and compete for the lead.
                 Outcome::Abandoned => {
                     landed_before = traffic.landed(&self.identity);
-                    match self.look().await {
+                    match self.look_or_refresh().await {
                         Ok(Found::Hit(page)) => return Front::Hit(page),
                         Ok(Found::Miss(_)) => {}
                         Err(error) => return self.backend_failed(&error),

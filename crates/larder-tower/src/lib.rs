@@ -10,6 +10,7 @@
 //! | [`CachesLayer`] | which caches serve the layers inside, and the last word on what they store |
 //! | [`PageTags`], [`PageTimeout`] | what a handler puts beside its response |
 //! | [`invalidates`], [`Invalidates`] | what a write route makes out of date |
+//! | [`Pages`], [`Refresh`], [`RefreshLayer`] | pages kept warm, and made anew on demand |
 //! | [`never_cache`], [`cache_control`], [`vary_on`], [`conditional_get`] | Django's header decorators |
 //! | [`IGNORED_COOKIES`], [`CookieRule`], [`IDENTITY_HEADERS`] | which cookies a page may depend on, and what else names the user |
 
@@ -30,11 +31,13 @@ mod lookup;
 mod names;
 mod outer;
 mod page;
+mod pages;
 mod pair;
 mod parts;
 mod policy;
 mod reading;
 mod record;
+mod refresh;
 mod respond;
 mod session;
 mod settings;
@@ -55,7 +58,9 @@ pub use headers::{
 pub use invalidates::{Invalidates, InvalidatesFuture, InvalidatesLayer, InvalidatesService, invalidates};
 pub use names::IDENTITY_HEADERS;
 pub use page::PageFuture;
+pub use pages::Pages;
 pub use pair::Ticket;
 pub use parts::{PageTags, PageTimeout};
 pub use policy::{OriginUnreachable, Policy};
+pub use refresh::{Refresh, RefreshLayer, RefreshService};
 pub use settings::{CacheChoice, Level, Settings};

@@ -35,6 +35,7 @@
 //! | keep single values | [`Cache`]: `get`, `set`, `try_get_or_set`, … |
 //! | forget pages and values together | tags: [`PageTags`], [`Cache::invalidate`] |
 //! | forget them when my data changes | [`Changes`], [`invalidates`], [`Invalidates`] |
+//! | keep pages and values warm on a schedule | [`Warmer`], [`Pages`] |
 //! | tell browsers and proxies what to do | [`cache_control`], [`never_cache`], [`vary_on`], [`conditional_get`] |
 //! | give all layers their caches, and keep sessions safe | [`CachesLayer`], outside the session layer |
 //!
@@ -54,7 +55,7 @@ pub use config::{from_env, from_file, from_str};
 pub use larder_core::{
     Backend, Breaker, Cache, CacheBuilder, CacheUrl, Caches, Capabilities, Change, Changes, Clock, Codec,
     Compression, Dummy, DynBackend, Entry, Error, ErrorKind, Event, FillError, Lock, ManualClock, Operation,
-    Schemes, Tag, Timeout, Ttl,
+    Schemes, Tag, Timeout, Ttl, Warm, WarmCounts, WarmEvent, WarmJob, WarmKey, Warmed, Warmer, Warming,
 };
 pub use larder_http as http_rules;
 pub use larder_page::{CachePage, CachePageService, cache_page};
@@ -64,8 +65,8 @@ pub use larder_site::{
 pub use larder_tower::{
     CacheChoice, CacheControlLayer, CachesLayer, ConditionalGetLayer, CookieRule, IDENTITY_HEADERS,
     IGNORED_COOKIES, Invalidates, InvalidatesLayer, NeverCacheLayer, OriginUnreachable, PageTags,
-    PageTimeout, Policy, ServerTimingLayer, VaryOnLayer, cache_control, conditional_get, invalidates,
-    never_cache, server_timing, vary_on,
+    PageTimeout, Pages, Policy, Refresh, RefreshLayer, ServerTimingLayer, VaryOnLayer, cache_control,
+    conditional_get, invalidates, never_cache, server_timing, vary_on,
 };
 pub use open::{open, schemes};
 

@@ -23,6 +23,7 @@ mod naming;
 mod ops;
 mod packing;
 mod parts;
+mod replace;
 mod shared;
 mod ttl;
 mod versions;

@@ -34,6 +34,7 @@ use crate::identity::Identity;
 use crate::landing::{Landing, Traffic};
 use crate::outer::{Enclosed, Outer, Waits};
 use crate::page::is_safe;
+use crate::refresh::Refresh;
 use crate::session::OnRequest;
 use crate::which::{Chosen, choose};
 
@@ -129,6 +130,7 @@ where
         return pass(service, parts, body, Reason::SessionModified).await;
     }
     facts.session = session.is_there;
+    facts.refresh = Refresh::is_asked(&parts.extensions);
     let mut identity = Identity::of(settings, &cache, own_id, &parts, facts);
     if let Some(content) = &content {
         identity = identity.with_content(&described(&parts.headers), blake3::hash(content).as_bytes());
@@ -136,7 +138,7 @@ where
     let began = cache.clock().now();
     let ask = Ask {
         rules,
-        wishes: RequestCacheControl::from_headers(&parts.headers),
+        wishes: wishes(&parts.headers, facts.refresh),
         range: range::requested(&parts.headers).filter(|_| parts.method == Method::GET),
         authority: authority(&parts),
         search: search_rule(&cache, &parts),
@@ -148,6 +150,16 @@ where
     let cache = Waits::handle(&parts.extensions, &cache);
     let visit = Visit { engine: engine.clone(), cache, identity, facts, headers, began, enclosed };
     visit_store(visit, ask, service, Request::from_parts(parts, body)).await
+}
+
+/// What a request says about being answered from the cache. Who has a page made anew says it for everybody, whatever the rules let clients say.
+fn wishes(headers: &HeaderMap, refresh: bool) -> RequestCacheControl {
+    if !refresh {
+        return RequestCacheControl::from_headers(headers);
+    }
+    let mut wishes = RequestCacheControl::default();
+    wishes.no_cache = true;
+    wishes
 }
 
 /// The rule for the query that is known for a request's path.
