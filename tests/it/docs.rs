@@ -39,7 +39,7 @@ fn the_readme_calls_reserved_what_no_layer_says() {
     let engine = root().join("crates/larder-tower/src");
     let mut sources = vec![root().join("crates/larder-http/src/storable.rs")];
     sources.push(root().join("crates/larder-http/src/shared/storing.rs"));
-    for folder in [engine.join("headers"), engine.join("shared"), engine] {
+    for folder in [engine.join("headers"), engine.join("shared"), engine.join("stale"), engine] {
         sources.extend(
             fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()),
         );

@@ -259,11 +259,18 @@ async fn every_word_is_shown_by_a_test_or_is_known_to_stand_on_no_response() {
         Reason::Invalidated,
         Reason::ConnectionListed,
         Reason::SessionKeyed,
+        // In the tests of stale windows.
+        Reason::StaleOnError,
+        Reason::StaleWhileRevalidate,
+        Reason::RefreshLimit,
+        Reason::SoftTimeout,
+        Reason::EarlyRefresh,
+        Reason::HitForMiss,
     ];
     // Nobody's answer: for logs and metrics.
-    let unsaid = [Reason::ClientGone, Reason::HitForMiss];
+    let unsaid = [Reason::ClientGone];
     // Said by the rules of a shared cache alone, whose tests stand with the proxy.
-    let shared = [Reason::NotFinal, Reason::Authorization, Reason::StaleOnError, Reason::OriginUnreachable];
+    let shared = [Reason::NotFinal, Reason::Authorization, Reason::OriginUnreachable];
     // For settings that are to come.
     let to_come = [Reason::KeyFnRefused, Reason::VariantLimit];
     let mut shown: BTreeSet<Reason> =

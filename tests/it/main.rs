@@ -46,6 +46,7 @@ mod ranges;
 mod redis_kinds;
 mod servers;
 mod sessions;
+mod stale;
 mod structured;
 mod support;
 mod tags;

@@ -63,13 +63,15 @@ struct Inner {
     expires: Option<UnixMillis>,
     stamp: Stamp,
     mark: AtomicU64,
+    stale_since: Option<UnixMillis>,
     decoded: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Entry {
     /// An entry; `expires` is `None` for ever.
     pub fn new(value: Value, expires: Option<UnixMillis>, stamp: Stamp) -> Self {
-        Self(Arc::new(Inner { value, expires, stamp, mark: AtomicU64::new(0), decoded: OnceLock::new() }))
+        let (mark, decoded) = (AtomicU64::new(0), OnceLock::new());
+        Self(Arc::new(Inner { value, expires, stamp, mark, stale_since: None, decoded }))
     }
 
     /// The value.
@@ -109,6 +111,26 @@ impl Entry {
         // Whoever was quicker has decoded the same bytes.
         _ = self.0.decoded.set(Arc::clone(&decoded) as Arc<dyn Any + Send + Sync>);
         Ok(decoded)
+    }
+
+    /// Since when it counts as stale though it is valid: it was purged softly then. It may be shown in its windows, and not as fresh.
+    pub fn stale_since(&self) -> Option<UnixMillis> {
+        self.0.stale_since
+    }
+
+    /// The same entry as one that counts as stale since `since`. The mark is of this process: it is never stored.
+    #[must_use]
+    pub fn marked_stale(&self, since: UnixMillis) -> Self {
+        let Inner { value, expires, stamp, .. } = &*self.0;
+        let decoded = self.0.decoded.get().map_or_else(OnceLock::new, |kept| Arc::clone(kept).into());
+        Self(Arc::new(Inner {
+            value: value.clone(),
+            expires: *expires,
+            stamp: stamp.clone(),
+            mark: AtomicU64::new(self.mark()),
+            stale_since: Some(since),
+            decoded,
+        }))
     }
 
     /// The same value and stamp with another expiry.

@@ -91,6 +91,22 @@ impl Timing {
         }
     }
 
+    /// The same response where it counts as stale since `since`, though its own time is not over: its windows begin there.
+    ///
+    /// ```
+    /// use larder_http::{Freshness, Timing};
+    ///
+    /// let timing = Timing { fresh_for_ms: 60_000, stale_while_revalidate_ms: 5_000, ..Timing::default() };
+    /// let marked = timing.stale_since(10_000);
+    /// assert_eq!(marked.freshness(10_000), Freshness::StaleWhileRevalidate);
+    /// assert_eq!(marked.freshness(15_000), Freshness::Expired);
+    /// assert_eq!(timing.stale_since(70_000), timing, "stale by itself before that");
+    /// ```
+    #[must_use]
+    pub fn stale_since(self, since: UnixMillis) -> Timing {
+        Timing { fresh_for_ms: self.fresh_for_ms.min(self.age_ms(since)), ..self }
+    }
+
     /// Whole seconds of freshness left, rounded down; negative once it is stale.
     #[must_use]
     pub fn ttl_secs(&self, now: UnixMillis) -> i64 {

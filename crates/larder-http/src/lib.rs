@@ -66,6 +66,7 @@
 //! | [`no_vary_search`] | which parts of the query count? | No-Vary-Search |
 //! | [`coding`] | which form does the client take? | RFC 9110 §12.5.3 |
 //! | [`storable`] | may it be stored? | RFC 9111 §3, Django's `UpdateCacheMiddleware` |
+//! | [`stale`] | how long may it be shown when it is not? | RFC 5861 |
 //! | [`age`], [`lifetime`], [`freshness`] | is it still good? | RFC 9111 §4.2, RFC 5861 |
 //! | [`etag`], [`validator`] | does the client have it already? | RFC 9110 §8.8, §13 |
 //! | [`shared`] | what does a gateway store, reuse, validate, update? | RFC 9111 §3, §4 |
@@ -98,6 +99,7 @@ pub mod range;
 pub mod reason;
 pub mod request_control;
 pub mod shared;
+pub mod stale;
 pub mod storable;
 pub mod stored;
 mod structured;
@@ -123,6 +125,7 @@ pub use patch::{
 };
 pub use reason::Reason;
 pub use request_control::{MaxStale, RequestCacheControl};
+pub use stale::StaleWindows;
 pub use storable::{MethodClass, StorePolicy, became_private, storable_origin};
 pub use stored::{StoredFlags, StoredMeta, StoredResponse, WireError, WireErrorKind};
 pub use validator::{

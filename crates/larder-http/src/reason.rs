@@ -124,6 +124,14 @@ reasons! {
     SessionKeyed = "session-keyed", "Say public in Cache-Control if the page does not depend on the session.";
     /// The origin failed, and what is stored stands in for it.
     StaleOnError = "stale-on-error", "Look at the origin; or forbid it with must-revalidate.";
+    /// The page is stale, and is being made anew behind this answer.
+    StaleWhileRevalidate = "stale-while-revalidate", "Nothing to do: one of the next requests gets the new page.";
+    /// The page is stale, and as many pages as are allowed are being made anew already.
+    RefreshLimit = "refresh-limit", "Raise max_refreshes, or make the pages faster.";
+    /// The origin was slower than the soft timeout, and what is stored stands in for it.
+    SoftTimeout = "soft-timeout", "Nothing to do: the page is being made, and stored when it comes.";
+    /// The page is fresh, and is being made anew before it expires.
+    EarlyRefresh = "early-refresh", "Nothing to do: the page is renewed before it expires.";
     /// The origin could not be reached, and what is stored must not be served without asking it.
     OriginUnreachable = "origin-unreachable", "Look at the origin.";
     /// The URL has as many variants as are allowed.

@@ -129,13 +129,14 @@ impl Lead {
         let widened = cc.public;
         // The application made it now, however long it took; only what came from further away has aged on the way (its Age and Date say so).
         let initial_age_ms = initial_age_ms(&headers, now, now);
+        let windows = settings.stale.windows.for_response(&cc, self.own_counts());
         let timing = Timing {
             request_time: self.visit.began,
             response_time: now,
             initial_age_ms,
             fresh_for_ms: timeout.as_millis().map_or(u64::MAX, |ms| ms.saturating_add(initial_age_ms)),
-            stale_while_revalidate_ms: 0,
-            stale_if_error_ms: 0,
+            stale_while_revalidate_ms: windows.while_revalidate_ms,
+            stale_if_error_ms: windows.if_error_ms,
         };
         strip_hop_by_hop(&mut headers);
         // A response without Date gets one when it is received (RFC 9110, section 6.6.1): the server in front adds today's otherwise.
@@ -170,14 +171,20 @@ impl Lead {
     fn timeout(&self, parts: &Parts) -> Timeout {
         let settings = self.visit.engine.settings();
         let own = get_max_age(&parts.headers).map(Timeout::secs);
-        let timeout = match settings.level {
-            Level::Page if !settings.timeout.is_default() => settings.timeout,
-            _ => own.unwrap_or(settings.timeout).or(self.visit.cache.default_timeout()),
+        let timeout = match self.own_counts() {
+            false => settings.timeout,
+            true => own.unwrap_or(settings.timeout).or(self.visit.cache.default_timeout()),
         };
         match parts.extensions.get::<PageTimeout>() {
             Some(PageTimeout(shortest)) => shorter(timeout, *shortest),
             None => timeout,
         }
+    }
+
+    /// Whether the response's own word beats the layer's timeout.
+    fn own_counts(&self) -> bool {
+        let settings = self.visit.engine.settings();
+        settings.level == Level::Site || settings.timeout.is_default()
     }
 
     /// Django tells clients how long to keep two kinds of responses that it does not store: a 304, and a page whose timeout came to zero
@@ -287,6 +294,7 @@ impl Lead {
                 keep: plan.gateway.as_ref().map(|gateway| gateway.keep),
                 precompress: settings.precompress && plan.gateway.is_none() && !facts.head,
                 parts: plan.gateway.as_ref().and_then(|gateway| gateway.parts(&visit, &plan.fields)),
+                refresh: visit.role.renewal().cloned(),
             };
             Gate::new(store, Arc::clone(&traffic), flight.clone())
         };
@@ -340,8 +348,13 @@ impl Lead {
                             run_soon(gate.ended(outcome));
                         }
                     });
-                    let limit = settings.max_fill;
-                    (on_end, Box::new(move |body: SharedBody| detach::spawn(limit, body.finish())))
+                    // Whoever makes a page behind an answer reads it themselves, for as long as that may take.
+                    let limit = visit.role.renewal().is_none().then_some(settings.max_fill);
+                    let on_orphan = Box::new(move |body: SharedBody| match limit {
+                        Some(limit) => detach::spawn(limit, body.finish()),
+                        None => body.abandon(),
+                    });
+                    (on_end, on_orphan)
                 };
                 let shared =
                     SharedBody::new(rest, begun, settings.max_body, plan.expected, on_end, on_orphan);

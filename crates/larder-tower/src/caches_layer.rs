@@ -8,9 +8,12 @@ use std::task::{Context, Poll, ready};
 use http::{Request, Response};
 use larder_core::Caches;
 use pin_project_lite::pin_project;
+use tower::ServiceExt as _;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::again::{Again, Wants, head_of};
+use crate::cacheable::Cacheable;
 use crate::outer::{Judge, Outer};
 
 /// Puts [`Caches`] on every request, for the caching layers inside, and stands outside of whatever middleware may make a response private after
@@ -32,17 +35,18 @@ use crate::outer::{Judge, Outer};
 #[must_use = "a layer does nothing until it is mounted"]
 pub struct CachesLayer {
     caches: Option<Caches>,
+    wants: Wants,
 }
 
 impl CachesLayer {
     /// These caches for the layers inside. A single [`Cache`](larder_core::Cache) will do; it is called `default`.
     pub fn new(caches: impl Into<Caches>) -> Self {
-        Self { caches: Some(caches.into()) }
+        Self { caches: Some(caches.into()), wants: Wants::default() }
     }
 
     /// No caches of its own: only the last word on what the layers inside store.
     pub fn outermost() -> Self {
-        Self { caches: None }
+        Self { caches: None, wants: Wants::default() }
     }
 }
 
@@ -50,7 +54,7 @@ impl<S> Layer<S> for CachesLayer {
     type Service = CachesService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        CachesService { inner, caches: self.caches.clone() }
+        CachesService { inner, caches: self.caches.clone(), wants: self.wants.clone() }
     }
 }
 
@@ -59,6 +63,7 @@ impl<S> Layer<S> for CachesLayer {
 pub struct CachesService<S> {
     inner: S,
     caches: Option<Caches>,
+    wants: Wants,
 }
 
 impl<S> fmt::Debug for CachesService<S> {
@@ -67,9 +72,10 @@ impl<S> fmt::Debug for CachesService<S> {
     }
 }
 
-impl<S, B, R> Service<Request<B>> for CachesService<S>
+impl<S, B> Service<Request<B>> for CachesService<S>
 where
-    S: Service<Request<B>, Response = Response<R>>,
+    S: Cacheable<B>,
+    B: Send + 'static,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -86,7 +92,11 @@ where
         let judge = match request.extensions().get::<Outer>() {
             Some(_) => None,
             None => {
-                let judge = Judge::new();
+                let again = self.wants.is_wanted().then(|| {
+                    let service = self.clone();
+                    Again::new(head_of(&request), move |request| service.oneshot(request))
+                });
+                let judge = Judge::new(&self.wants, again.flatten());
                 request.extensions_mut().insert(judge.ear());
                 Some(judge)
             }

@@ -24,6 +24,7 @@ use crate::respond;
 use crate::session::OnRequest;
 use crate::settings::{Level, Settings};
 use crate::shared::Gateway;
+use crate::stale::{Role, Shown, Stale};
 use crate::which::{Chosen, choose};
 
 /// How long a key is remembered as not storable; its requests wait for nobody meanwhile.
@@ -50,12 +51,23 @@ pub(crate) struct Visit {
     pub(crate) headers: HeaderMap,
     pub(crate) began: UnixMillis,
     pub(crate) enclosed: Enclosed,
+    pub(crate) role: Role,
+    /// What stands in for an application that fails.
+    pub(crate) standby: Option<Stale>,
 }
 
 /// What becomes of an admitted request at the front.
 pub(crate) enum Front {
     /// It is answered from a stored page.
     Hit(Arc<larder_http::StoredResponse>),
+    /// It waited for a new page in place of a stale one.
+    Renewed(Arc<larder_http::StoredResponse>),
+    /// It found a stale page, or one that is to be made anew early; what becomes of that, [`Visit::course`] says.
+    Stale(Stale, Visit),
+    /// It is answered with a stale page.
+    Show(Stale, Shown),
+    /// It is a refresh that is not needed any more.
+    Idle,
     /// It is answered with what another request made.
     Joined(Arc<Landed>, Visit),
     /// It makes its page.
@@ -126,18 +138,33 @@ impl Engine {
         }
         identity.see_session(&session, &mut facts);
         let began = cache.clock().now();
+        let mut role = Role::of(&parts.extensions, settings);
         if answer
             && !facts.precondition
             && !facts.refresh
+            && matches!(role, Role::Ordinary)
             && let Some(page) = self.hit_now(&cache, &identity, &parts.headers, facts, began)
         {
-            return Entrance::Hit(respond::from_stored(&page, facts, &parts.headers, began));
+            if !settings.stale.is_early(&page.meta, began) {
+                return Entrance::Hit(respond::from_stored(&page, facts, &parts.headers, began));
+            }
+            role = Role::Early;
+        }
+        if settings.stale.refreshes()
+            && let Some(outer) = parts.extensions.get::<Outer>()
+        {
+            outer.want_again();
         }
         let headers = parts.headers.clone();
         let enclosed = enclosed.cloned().unwrap_or_default();
-        let cache = Waits::handle(&parts.extensions, &cache);
+        let cache = match role {
+            Role::Renewal(_) => cache.beside_requests(),
+            _ => Waits::handle(&parts.extensions, &cache),
+        };
         let engine = self.clone();
-        Entrance::Visit(Box::new(Visit { engine, cache, identity, facts, headers, began, enclosed }))
+        let standby = None;
+        let visit = Visit { engine, cache, identity, facts, headers, began, enclosed, role, standby };
+        Entrance::Visit(Box::new(visit))
     }
 
     fn hit_now(
@@ -151,13 +178,11 @@ impl Engine {
         let limit = self.settings.max_variants;
         match look_now(cache, identity, headers, limit, now)? {
             Found::Hit(page) => Some(page),
-            Found::Miss(_) if facts.head => {
-                match look_now(cache, &identity.head_twin(), headers, limit, now)? {
-                    Found::Hit(page) => Some(page),
-                    Found::Miss(_) => None,
-                }
-            }
-            Found::Miss(_) => None,
+            _ if facts.head => match look_now(cache, &identity.head_twin(), headers, limit, now)? {
+                Found::Hit(page) => Some(page),
+                _ => None,
+            },
+            _ => None,
         }
     }
 
@@ -177,7 +202,7 @@ impl Visit {
         self.engine.settings.max_variants
     }
 
-    async fn look(&self) -> Result<Found, larder_core::Error> {
+    pub(crate) async fn look(&self) -> Result<Found, larder_core::Error> {
         let twin = self.facts.head.then(|| self.identity.head_twin());
         let identities: Vec<&Identity> = std::iter::once(&self.identity).chain(&twin).collect();
         look(&self.cache, &identities, &self.headers, self.limit()).await
@@ -213,22 +238,67 @@ impl Visit {
         own == *landed.variant.key()
     }
 
-    /// The front: looks, waits, or leads.
-    pub(crate) async fn front(mut self) -> Front {
+    /// The front: looks, and waits or leads if there is nothing.
+    pub(crate) async fn front(self) -> Front {
         if self.facts.precondition {
             return Front::Alone(self, Forward::Request, Reason::Precondition);
         }
         let traffic = self.cache.attached::<Traffic>();
-        let mut landed_before = traffic.landed(&self.identity);
-        let mut forward = match self.look_or_refresh().await {
-            Ok(Found::Hit(page)) => return Front::Hit(page),
-            Ok(Found::Miss(forward)) => forward,
+        let landed = traffic.landed(&self.identity);
+        let found = match self.look_or_refresh().await {
+            Ok(found) => found,
             Err(error) => return self.backend_failed(&error),
         };
+        match (&self.role, found) {
+            (Role::Renewal(refresh), Found::Hit(page) | Found::Stale(Stale { page, .. })) => {
+                match refresh.is_for(&page) {
+                    true => {
+                        self.join(
+                            Forward::Stale,
+                            landed,
+                            VaryFields::from_iter(page.meta.vary.iter().cloned()),
+                        )
+                        .await
+                    }
+                    // It was made anew meanwhile, or the request is another one without what was not taken along.
+                    false => Front::Idle,
+                }
+            }
+            (Role::Renewal(_), Found::Miss(_)) => Front::Idle,
+            (Role::Early, Found::Hit(page)) => self.early(page),
+            (Role::Ordinary, Found::Hit(page)) if self.is_early(&page) => self.early(page),
+            (_, Found::Hit(page)) => Front::Hit(page),
+            (Role::Passing, Found::Stale(stale)) => self.past(stale).await,
+            (_, Found::Stale(stale)) => Front::Stale(stale, self),
+            (_, Found::Miss(forward)) => self.join(forward, landed, VaryFields::default()).await,
+        }
+    }
+
+    fn is_early(&self, page: &larder_http::StoredResponse) -> bool {
+        self.engine.settings.stale.is_early(&page.meta, self.began)
+    }
+
+    fn early(self, page: Arc<larder_http::StoredResponse>) -> Front {
+        let timing = page.meta.timing;
+        Front::Stale(Stale { page, timing }, self)
+    }
+
+    /// Goes on to the application though there is a stale page, which stands in if that fails.
+    pub(crate) async fn past(mut self, stale: Stale) -> Front {
+        let fields = stale.page.meta.vary.iter().cloned().collect();
+        self.standby = Some(stale);
+        // Whoever landed meanwhile did so after the look that found it stale.
+        self.join(Forward::Stale, u64::MAX, fields).await
+    }
+
+    /// Waits for another who makes the same page, or leads. `landed_before` is what had landed when the store was looked at.
+    async fn join(mut self, mut forward: Forward, mut landed_before: u64, mut fields: VaryFields) -> Front {
+        let traffic = self.cache.attached::<Traffic>();
         let tags = self.known_tags();
-        let mut fields = VaryFields::default();
         let clock = self.cache.clock().clone();
-        let mut patience = std::pin::pin!(clock.sleep(self.engine.settings.max_wait));
+        let soft = self.engine.settings.stale.soft_timeout.filter(|_| self.standby.is_some());
+        let max_wait = self.engine.settings.max_wait;
+        let mut patience = std::pin::pin!(clock.sleep(soft.map_or(max_wait, |soft| soft.min(max_wait))));
         for _ in 0..REGROUPS {
             let fill = match self.cache.begin(&tags).await {
                 Ok(fill) => fill,
@@ -249,15 +319,21 @@ impl Visit {
                 false => None,
             };
             let joined = followed.unwrap_or_else(|| traffic.flights.join(&own_flight, fill.fence(), limit));
+            let refreshes = self.role.renewal().is_some();
             let mut waiter = match joined {
+                // Somebody makes it already.
+                Joined::Full | Joined::Wait(_) if refreshes => return Front::Idle,
                 Joined::Full => return Front::Alone(self, forward, Reason::WaitLimit),
                 Joined::Lead(leader) => {
                     // Whoever led before may have landed between our look and our lead.
                     if traffic.landed(&self.identity) != landed_before && !self.facts.refresh {
-                        match self.look().await {
-                            Ok(Found::Hit(page)) => return Front::Hit(page),
-                            Ok(Found::Miss(_)) => {}
-                            Err(error) => return self.backend_failed(&error),
+                        match (self.look().await, self.role.renewal()) {
+                            (Ok(Found::Hit(page)), None) => return Front::Hit(page),
+                            (Ok(Found::Hit(page)), Some(refresh)) if !refresh.is_for(&page) => {
+                                return Front::Idle;
+                            }
+                            (Ok(_), _) => {}
+                            (Err(error), _) => return self.backend_failed(&error),
                         }
                     }
                     let leader = Some(Arc::new(leader));
@@ -268,7 +344,10 @@ impl Visit {
             let waited = tokio::select! {
                 outcome = waiter.wait() => outcome,
                 () = &mut patience => {
-                    return Front::Alone(self, forward, Reason::WaitLimit);
+                    return match self.standby.take() {
+                        Some(stale) => Front::Show(stale, Shown::TooSlow),
+                        None => Front::Alone(self, forward, Reason::WaitLimit),
+                    };
                 }
             };
             drop(waiter);
@@ -281,7 +360,12 @@ impl Visit {
                     forward = Forward::VaryMiss;
                     fields = landed.fields.clone();
                 }
-                Outcome::Value(Landing::Alone) => {
+                Outcome::Value(Landing::Failed(status)) if self.standby.is_some() => {
+                    if let Some(stale) = self.standby.take() {
+                        return Front::Show(stale, Shown::Failed(status));
+                    }
+                }
+                Outcome::Value(Landing::Alone | Landing::Failed(_)) => {
                     self.began = self.cache.clock().now();
                     return Front::Lead(Box::new(self.lead(forward, fill, traffic, own_flight, None)));
                 }
@@ -290,11 +374,14 @@ impl Visit {
                     landed_before = traffic.landed(&self.identity);
                     match self.look_or_refresh().await {
                         Ok(Found::Hit(page)) => return Front::Hit(page),
-                        Ok(Found::Miss(_)) => {}
+                        Ok(_) => {}
                         Err(error) => return self.backend_failed(&error),
                     }
                 }
             }
+        }
+        if self.role.renewal().is_some() {
+            return Front::Idle;
         }
         Front::Alone(self, forward, Reason::WaitLimit)
     }
@@ -323,7 +410,11 @@ impl Visit {
     fn backend_failed(self, error: &larder_core::Error) -> Front {
         // The failure itself is in the log already, and not for each request that it concerns.
         tracing::debug!(target: "larder::decision", cache = self.cache.name(), kind = error.kind().as_str(), %error, "the page is made without the store");
-        Front::Alone(self, Forward::Miss, Reason::BackendError)
+        match self.role.renewal() {
+            // There is no store to make it for.
+            Some(_) => Front::Idle,
+            None => Front::Alone(self, Forward::Miss, Reason::BackendError),
+        }
     }
 
     /// The tags that the page will have whatever the handler says.

@@ -23,6 +23,7 @@ use crate::identity::{Identity, Variant};
 use crate::outer::Added;
 use crate::record::Record;
 use crate::respond;
+use crate::stale::Renewal;
 use crate::varied::Varied;
 
 /// What a leader publishes at its head.
@@ -32,6 +33,8 @@ pub(crate) enum Landing {
     Page(Arc<Landed>),
     /// Not to be shared: each for itself.
     Alone,
+    /// The application failed, with this status if it gave one: who has a stale page is answered with it, others go each for themselves.
+    Failed(Option<u16>),
 }
 
 /// A page of which the head is known and the body is coming.
@@ -155,6 +158,9 @@ pub(crate) struct Store {
     pub(crate) parts: Option<Parts>,
     /// Kept in compressed forms too.
     pub(crate) precompress: bool,
+    /// It is made behind an answer, and that is under way until it is stored.
+    #[expect(dead_code, reason = "held, not read: the refresh is over when the last who holds it lets go")]
+    pub(crate) refresh: Option<Arc<Renewal>>,
 }
 
 impl Store {

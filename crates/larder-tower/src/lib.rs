@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`Engine`], [`Settings`] | request → key → lookup → decision → fetch → store |
 //! | [`Policy`], [`OriginUnreachable`] | by which rules: Django's, or those of a shared cache |
+//! | [`EarlyRefresh`] | when a page is made anew before it expires |
 //! | [`CachesLayer`] | which caches serve the layers inside, and the last word on what they store |
 //! | [`PageTags`], [`PageTimeout`] | what a handler puts beside its response |
 //! | [`invalidates`], [`Invalidates`] | what a write route makes out of date |
@@ -15,6 +16,7 @@
 //! | [`IGNORED_COOKIES`], [`CookieRule`], [`IDENTITY_HEADERS`] | which cookies a page may depend on, and what else names the user |
 
 mod admit;
+mod again;
 mod back;
 mod body;
 mod cacheable;
@@ -42,6 +44,7 @@ mod respond;
 mod session;
 mod settings;
 mod shared;
+mod stale;
 mod tag_pattern;
 mod varied;
 mod which;
@@ -64,3 +67,4 @@ pub use parts::{PageTags, PageTimeout};
 pub use policy::{OriginUnreachable, Policy};
 pub use refresh::{Refresh, RefreshLayer, RefreshService};
 pub use settings::{CacheChoice, Level, Settings};
+pub use stale::EarlyRefresh;

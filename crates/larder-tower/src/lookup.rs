@@ -4,17 +4,20 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use larder_core::{Cache, Entry, Error, Key, UnixMillis};
-use larder_http::{Forward, Freshness, StoredResponse, VaryFields};
+use larder_http::{Forward, Freshness, StoredResponse, Timing, VaryFields};
 
 use crate::identity::{Identity, Variant};
 use crate::reading::read;
 use crate::record::Record;
+use crate::stale::Stale;
 
 /// What a lookup found.
 #[derive(Debug)]
 pub(crate) enum Found {
     /// A fresh page.
     Hit(Arc<StoredResponse>),
+    /// A page that is stale, within its windows.
+    Stale(Stale),
     /// None, and why (RFC 9211).
     Miss(Forward),
 }
@@ -30,7 +33,7 @@ pub(crate) fn look_now(
     let key = identity.primary_key();
     let Some(entry) = cache.lookup_now(key)? else { return Some(Found::Miss(Forward::UriMiss)) };
     let Ok(record) = Record::from_entry(&entry) else { return None };
-    let mut seen = Seen::new(&record, identity, key);
+    let mut seen = Seen::new(&record, entry.stale_since(), identity, key);
     if !record.sets.is_empty() {
         for candidate in candidates(&record.sets, identity, headers) {
             for slot in candidate.variant.slots(identity, limit) {
@@ -57,9 +60,10 @@ pub(crate) async fn look(
         candidates(sets, identity, headers).iter().flat_map(|c| c.variant.slots(identity, limit)).collect()
     });
     let reading = reading.await?;
-    let pages = identities.iter().zip(&reading.records).map(|(identity, record)| {
+    let records = reading.records.iter().zip(&reading.marked);
+    let pages = identities.iter().zip(records).map(|(identity, (record, marked))| {
         let Some(record) = record else { return Found::Miss(Forward::UriMiss) };
-        let mut seen = Seen::new(record, identity, identity.primary_key());
+        let mut seen = Seen::new(record, *marked, identity, identity.primary_key());
         for candidate in candidates(&record.sets, identity, headers) {
             for slot in candidate.variant.slots(identity, limit) {
                 seen.offer(&candidate, reading.slot(&slot), now);
@@ -70,10 +74,12 @@ pub(crate) async fn look(
     Ok(first_hit(pages.collect()))
 }
 
-/// The page that is there, else why the first has none.
+/// The page that is there, else a stale one, else why the first has none.
 fn first_hit(found: Vec<Found>) -> Found {
-    let hit = found.iter().position(|found| matches!(found, Found::Hit(_))).unwrap_or(0);
-    found.into_iter().nth(hit).unwrap_or(Found::Miss(Forward::UriMiss))
+    let hit = found.iter().position(|found| matches!(found, Found::Hit(_)));
+    let stale = || found.iter().position(|found| matches!(found, Found::Stale(_)));
+    let which = hit.or_else(stale).unwrap_or(0);
+    found.into_iter().nth(which).unwrap_or(Found::Miss(Forward::UriMiss))
 }
 
 /// A variant that this request might be answered with.
@@ -101,36 +107,54 @@ fn candidates(sets: &[VaryFields], identity: &Identity, headers: &HeaderMap) -> 
 /// The newest usable page among those offered.
 struct Seen<'a> {
     record: &'a Record,
+    /// Since when the record's own page counts as stale.
+    marked: Option<UnixMillis>,
     identity: &'a Identity,
     key: &'a Key,
     best: Option<Arc<StoredResponse>>,
+    usable: Option<Stale>,
     stale: bool,
 }
 
+/// The time of a page as the store's marks leave it: a soft purge ends freshness where it happened, and the windows follow.
+pub(crate) fn timing(page: &StoredResponse, marked: Option<UnixMillis>) -> Timing {
+    match marked {
+        None => page.meta.timing,
+        Some(since) => page.meta.timing.stale_since(since),
+    }
+}
+
 impl<'a> Seen<'a> {
-    fn new(record: &'a Record, identity: &'a Identity, key: &'a Key) -> Self {
-        Self { record, identity, key, best: None, stale: false }
+    fn new(record: &'a Record, marked: Option<UnixMillis>, identity: &'a Identity, key: &'a Key) -> Self {
+        Self { record, marked, identity, key, best: None, usable: None, stale: false }
     }
 
     fn offer(&mut self, candidate: &Candidate, entry: Option<&Entry>, now: UnixMillis) {
-        let Some(record) = entry.and_then(|entry| Record::from_entry(entry).ok()) else { return };
+        let Some(entry) = entry else { return };
+        let Ok(record) = Record::from_entry(entry) else { return };
         let Some(page) = &record.page else { return };
         // The slot is shared; only the whole identity says whose page this is.
         let its_own = *page.meta.key == *candidate.variant.key().identity();
         if its_own && (!candidate.widened || page.meta.flags.widened) {
-            self.take(page, now);
+            self.take(page, entry.stale_since(), now);
         }
     }
 
-    fn take(&mut self, page: &Arc<StoredResponse>, now: UnixMillis) {
-        if page.meta.timing.freshness(now) != Freshness::Fresh {
-            self.stale = true;
-        } else if self
-            .best
-            .as_ref()
-            .is_none_or(|b| b.meta.timing.response_time < page.meta.timing.response_time)
-        {
-            self.best = Some(Arc::clone(page));
+    fn take(&mut self, page: &Arc<StoredResponse>, marked: Option<UnixMillis>, now: UnixMillis) {
+        let timing = timing(page, marked);
+        let newer = |than: &Timing| than.response_time < timing.response_time;
+        match timing.freshness(now) {
+            Freshness::Fresh => {
+                if self.best.as_ref().is_none_or(|best| newer(&best.meta.timing)) {
+                    self.best = Some(Arc::clone(page));
+                }
+            }
+            Freshness::Expired => self.stale = true,
+            Freshness::StaleWhileRevalidate | Freshness::StaleIfError => {
+                if self.usable.as_ref().is_none_or(|usable| newer(&usable.timing)) {
+                    self.usable = Some(Stale { page: Arc::clone(page), timing });
+                }
+            }
         }
     }
 
@@ -141,13 +165,14 @@ impl<'a> Seen<'a> {
             && *page.meta.key == *self.key.identity()
             && (page.meta.flags.widened || !self.identity.is_credentialed())
         {
-            let page = Arc::clone(page);
-            self.take(&page, now);
+            let (page, marked) = (Arc::clone(page), self.marked);
+            self.take(&page, marked, now);
         }
-        match self.best {
-            Some(page) => Found::Hit(page),
-            None if self.stale => Found::Miss(Forward::Stale),
-            None => Found::Miss(Forward::VaryMiss),
+        match (self.best, self.usable) {
+            (Some(page), _) => Found::Hit(page),
+            (None, Some(stale)) => Found::Stale(stale),
+            (None, None) if self.stale => Found::Miss(Forward::Stale),
+            (None, None) => Found::Miss(Forward::VaryMiss),
         }
     }
 }

@@ -14,6 +14,7 @@ use larder_core::{Cache, Key};
 use larder_http::{CACHE_STATUS, CacheControl, CacheControlPatch, FieldRule, Reason, became_private};
 use parking_lot::Mutex;
 
+use crate::again::{Again, Wants};
 use crate::identity::Digest;
 
 /// What is to be done once the verdict is known.
@@ -29,9 +30,23 @@ pub(crate) struct Outer {
 struct State {
     pending: Vec<Pending>,
     verdict: Option<Result<(), Reason>>,
+    again: Option<Again>,
+    wants: Wants,
 }
 
 impl Outer {
+    /// What it takes to run a request like this one from the outermost layer. Where that was not kept, it will be from the next request on.
+    pub(crate) fn again(&self) -> Option<Again> {
+        let mut state = self.state.lock();
+        state.wants.want();
+        state.again.take()
+    }
+
+    /// Says that a layer inside may want to run requests again.
+    pub(crate) fn want_again(&self) {
+        self.state.lock().wants.want();
+    }
+
     /// Leaves something that waits for the verdict.
     pub(crate) fn defer(&self, pending: Pending) {
         let mut state = self.state.lock();
@@ -58,8 +73,10 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    pub(crate) fn new() -> Self {
-        Self { outer: Outer { state: Arc::default() } }
+    /// `again` is what it takes to run the request once more, if layers inside want that; and how they say so.
+    pub(crate) fn new(wants: &Wants, again: Option<Again>) -> Self {
+        let state = State { wants: wants.clone(), again, ..State::default() };
+        Self { outer: Outer { state: Arc::new(Mutex::new(state)) } }
     }
 
     pub(crate) fn ear(&self) -> Outer {
@@ -195,7 +212,7 @@ mod tests {
 
     fn verdict(act: impl FnOnce(Judge)) -> Option<Result<(), Reason>> {
         let heard = Arc::new(Mutex::new(None));
-        let judge = Judge::new();
+        let judge = Judge::new(&Wants::default(), None);
         let note = Arc::clone(&heard);
         judge.ear().defer(Box::new(move |v| *note.lock() = Some(v)));
         act(judge);

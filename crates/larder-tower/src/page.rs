@@ -17,14 +17,16 @@ use tower::ServiceExt as _;
 use tower::util::Oneshot;
 use tower_service::Service;
 
+use crate::again::Again;
 use crate::cacheable::Cacheable;
 use crate::detach::Detachable;
-use crate::engine::{Engine, Entrance, Front, Lead, Visit, has_body, into_body, say, say_bypass};
+use crate::engine::{Engine, Entrance, Front, Visit, has_body, into_body, say, say_bypass};
 use crate::landing::Landing;
 use crate::outer::Outer;
 use crate::respond;
 use crate::session::SessionWitness;
 use crate::shared;
+use crate::stale::{Behind, Shown, Stood};
 
 /// How long the pages of a URL that was written to may take to be dropped once the client is gone.
 const PURGE: Duration = Duration::from_secs(60);
@@ -156,12 +158,26 @@ where
 async fn make<S, B>(visit: Visit, service: S, request: Request<B>) -> Result<Response<Body>, S::Error>
 where
     S: Cacheable<B>,
-    B: Send + 'static,
+    B: http_body::Body + Send + 'static,
 {
     let (facts, headers, clock) = (visit.facts, visit.headers.clone(), visit.cache.clock().clone());
     let (mut parts, body) = request.into_parts();
-    match visit.front().await {
+    let front = match visit.front().await {
+        Front::Stale(stale, visit) => {
+            let behind = Behind::of(&visit, &stale.page, &parts, || {
+                let (engine, service) = (visit.engine.clone(), service.clone());
+                Again::new(parts.clone(), move |request| engine.page::<S, B>(&service, request))
+            });
+            visit.course(stale, behind).await
+        }
+        front => front,
+    };
+    match front {
         Front::Hit(page) => Ok(respond::from_stored(&page, facts, &headers, clock.now())),
+        Front::Renewed(page) => Ok(respond::renewed(&page, facts, &headers, clock.now())),
+        Front::Show(stale, shown) => Ok(stale.answer(shown, facts, &headers, clock.now())),
+        // Nobody is there to be answered; `course` never gives a stale page back.
+        Front::Idle | Front::Stale(..) => Ok(respond::idle()),
         Front::Joined(landed, visit) => match landed.answer(facts, &headers, clock.now()) {
             Some(response) => Ok(response),
             // The body broke, or grew past the limit, before we could attach.
@@ -188,30 +204,28 @@ where
             lead.visit.pass_on_waits(&mut parts.extensions);
             let limit = lead.visit.engine.settings().max_fill;
             // Only for a page that is to be stored is it worth finishing what nobody reads any more.
-            let detaches = outer.is_none() && lead.leader.is_some();
+            let refreshes = lead.visit.role.renewal().is_some();
+            let detaches = outer.is_none() && lead.leader.is_some() && !refreshes;
             let witness = SessionWitness::of(&parts.extensions);
+            let standby = lead.visit.standby.clone();
+            let soft = lead.visit.engine.settings().stale.soft_timeout.filter(|_| standby.is_some());
             let fill = async move {
                 let _guard = PanicGuard(lead.leader.clone());
-                let mut response = match service.oneshot(Request::from_parts(parts, body)).await {
-                    Ok(response) => into_body(response),
-                    Err(error) => {
-                        lead.fail();
-                        return Err(error);
-                    }
+                let asked = lead.watched(service.oneshot(Request::from_parts(parts, body))).await;
+                let mut response = match lead.stood_in(asked) {
+                    Stood::For(response) => return Ok(response),
+                    Stood::Not(Ok(response)) => into_body(response),
+                    Stood::Not(Err(error)) => return Err(error),
                 };
                 lead.visit.label(&mut response);
                 Ok(lead.back(response, outer, witness.private()).await)
             };
-            Detachable::new(Box::pin(fill), limit, move || detaches).await
-        }
-    }
-}
-
-impl Lead {
-    /// The inner service failed: nobody waits for a page that does not come, each tries for itself.
-    pub(crate) fn fail(&self) {
-        if let Some(leader) = &self.leader {
-            leader.publish(Landing::Alone);
+            let mut fill = Detachable::new(Box::pin(fill), limit, move || detaches);
+            let Some((stale, soft)) = standby.zip(soft) else { return fill.await };
+            tokio::select! {
+                response = &mut fill => response,
+                () = clock.sleep(soft) => Ok(stale.answer(Shown::TooSlow, facts, &headers, clock.now())),
+            }
         }
     }
 }

@@ -7,16 +7,22 @@
 use std::fmt;
 use std::future::Future;
 use std::mem;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use axum::body::Body;
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
 use http_body::Body as _;
+use larder_core::Clock;
 use larder_http::{CACHE_STATUS, CacheControlPatch, Forward, Reason, StoredResponse};
 use parking_lot::Mutex;
 use tower::ServiceExt as _;
 
+use crate::again::Again;
 use crate::cacheable::Cacheable;
 use crate::detach::Detachable;
 use crate::engine::{Engine, Entrance, Front, Lead, Visit, has_body, into_body, say, say_bypass};
@@ -26,6 +32,7 @@ use crate::page::{PanicGuard, is_safe, unsafe_method};
 use crate::parts::Beside;
 use crate::respond;
 use crate::session::{OnRequest, SessionWitness};
+use crate::stale::{Asked, Behind, Shown, Stale, Stood};
 
 type Boxed<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
 
@@ -41,6 +48,9 @@ enum State {
     /// Being fetched.
     Fetching,
     Hit(Arc<StoredResponse>),
+    /// The same, after it was waited for.
+    Renewed(Arc<StoredResponse>),
+    Show(Stale, Shown),
     Joined(Arc<Landed>),
     Lead(Box<Lead>),
     /// Made, and on its way into the store.
@@ -75,9 +85,56 @@ impl Ticket {
             _ => false,
         }
     }
+
+    /// Whether a stale page can stand in for what it leads to.
+    fn stands_in(&self) -> bool {
+        matches!(&*self.0.lock(), State::Lead(lead) if lead.visit.standby.is_some())
+    }
+}
+
+impl Ticket {
+    /// Waits for what lies inside; what a stale page can stand in for, no longer than a fill may take, and a panic is caught.
+    async fn watched<T>(&self, clock: &Clock, limit: Duration, work: impl Future<Output = T>) -> Asked<T> {
+        let mut work = std::pin::pin!(work);
+        let mut late = std::pin::pin!(clock.sleep(limit));
+        let caught = std::future::poll_fn(|cx| {
+            let poll = match std::panic::catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+                Ok(poll) => poll,
+                Err(panic) => match self.stands_in() {
+                    true => return Poll::Ready(Asked::Gone),
+                    false => std::panic::resume_unwind(panic),
+                },
+            };
+            match poll {
+                Poll::Ready(done) => Poll::Ready(Asked::Done(done)),
+                Poll::Pending if self.stands_in() && late.as_mut().poll(cx).is_ready() => {
+                    Poll::Ready(Asked::Gone)
+                }
+                Poll::Pending => Poll::Pending,
+            }
+        });
+        caught.await
+    }
 }
 
 impl Engine {
+    /// What it takes to run a request once more from here, if this layer or one inside may want it.
+    fn again<S, B>(&self, inner: &S, parts: &Parts) -> Option<Again>
+    where
+        S: Cacheable<B>,
+        B: http_body::Body + Send + 'static,
+    {
+        let stale = &self.settings().stale;
+        if !stale.refreshes() && !stale.wants.is_wanted() {
+            return None;
+        }
+        let (engine, mut inner) = (self.clone(), inner.clone());
+        Again::new(parts.clone(), move |request: Request<B>| async move {
+            std::future::poll_fn(|cx| inner.poll_ready(cx)).await?;
+            engine.update(&mut inner, request).await
+        })
+    }
+
     /// The outer end. `inner` must be ready.
     pub fn update<S, B>(&self, inner: &mut S, request: Request<B>) -> Boxed<S::Error>
     where
@@ -85,7 +142,11 @@ impl Engine {
         B: http_body::Body + Send + 'static,
     {
         let (mut parts, body) = request.into_parts();
-        let judge = if parts.extensions.get::<Outer>().is_some() { None } else { Some(Judge::new()) };
+        let judge = if parts.extensions.get::<Outer>().is_some() {
+            None
+        } else {
+            Some(Judge::new(&self.settings().stale.wants, self.again::<S, B>(inner, &parts)))
+        };
         let outside = parts.extensions.get::<Outer>().cloned();
         if let Some(judge) = &judge {
             parts.extensions.insert(judge.ear());
@@ -130,22 +191,39 @@ impl Engine {
             State::Open(visit, _) => visit.cache.clock().clone(),
             _ => larder_core::Clock::system(),
         };
+        let refreshes = match &*ticket.0.lock() {
+            State::Open(visit, _) => visit.role.renewal().is_some(),
+            _ => false,
+        };
         let response = inner.call(Request::from_parts(parts, body));
-        let (own, detaches) = (ticket.clone(), outside.is_none());
+        let (own, detaches) = (ticket.clone(), outside.is_none() && !refreshes);
         let work = judged(judge, async move {
-            let mut response = match response.await {
-                Ok(response) => into_body(response),
-                Err(error) => {
-                    if let State::Lead(lead) = own.take() {
-                        lead.fail();
+            let came = own.watched(&clock, limit, response).await;
+            let mut response = match (own.take(), came) {
+                (State::Lead(lead), came) => match lead.stood_in(came) {
+                    Stood::For(response) => return Ok(response),
+                    Stood::Not(answer) => {
+                        own.set(State::Lead(lead));
+                        into_body(answer?)
                     }
-                    return Err(error);
+                },
+                (state, Asked::Done(answer)) => {
+                    own.set(state);
+                    into_body(answer?)
                 }
+                // What is gone is gone with a lead.
+                (_, Asked::Gone) => respond::idle(),
             };
             let state = own.take();
             Ok(match state {
                 State::Hit(page) if page.status == response.status() => {
                     with_cookies(respond::from_stored(&page, facts, &asked, clock.now()), &response)
+                }
+                State::Renewed(page) if page.status == response.status() => {
+                    with_cookies(respond::renewed(&page, facts, &asked, clock.now()), &response)
+                }
+                State::Show(stale, shown) if stale.page.status == response.status() => {
+                    with_cookies(stale.answer(shown, facts, &asked, clock.now()), &response)
                 }
                 State::Joined(landed) if landed.status == response.status() => {
                     match landed.answer(facts, &asked, clock.now()) {
@@ -220,12 +298,32 @@ impl Engine {
                 ticket.set(State::Alone(Forward::Bypass, Reason::SessionModified));
                 return service.oneshot(Request::from_parts(parts, body)).await.map(into_body);
             }
-            match visit.front().await {
+            let front = match visit.front().await {
+                Front::Stale(stale, visit) => {
+                    // Without the layer outside there is no outer end to pass: the page could not be stored.
+                    let behind = Behind::of(&visit, &stale.page, &parts, || None);
+                    visit.course(stale, behind).await
+                }
+                front => front,
+            };
+            match front {
                 Front::Hit(page) => {
                     let response = placeholder(&page, plain, now);
                     ticket.set(State::Hit(page));
                     Ok(response)
                 }
+                Front::Renewed(page) => {
+                    let response = placeholder(&page, plain, now);
+                    ticket.set(State::Renewed(page));
+                    Ok(response)
+                }
+                Front::Show(stale, shown) => {
+                    let response = placeholder(&stale.page, plain, now);
+                    ticket.set(State::Show(stale, shown));
+                    Ok(response)
+                }
+                // Nobody is there to be answered; `course` never gives a stale page back.
+                Front::Idle | Front::Stale(..) => Ok(respond::idle()),
                 Front::Joined(landed, _) => match landed.answer(plain, &HeaderMap::new(), now) {
                     Some(response) => {
                         ticket.set(State::Joined(landed));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
+use larder_http::StaleWindows;
 use larder_http::shared::{Heuristics, Rules};
 
 use crate::settings::header_name;
@@ -43,6 +44,13 @@ impl Policy {
 
     pub(crate) fn rules(&self) -> Option<&Arc<Rules>> {
         self.0.as_ref()
+    }
+
+    /// What the operator says of stale pages.
+    pub(crate) fn agree(&mut self, windows: StaleWindows) {
+        if let Some(rules) = &mut self.0 {
+            Arc::make_mut(rules).stale = windows;
+        }
     }
 
     fn edit(mut self, edit: impl FnOnce(&mut Rules)) -> Self {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use larder_core::{Cache, Entry, Error, Key};
+use larder_core::{Cache, Entry, Error, Key, UnixMillis};
 use larder_http::VaryFields;
 
 use crate::identity::Identity;
@@ -16,6 +16,8 @@ use crate::varied::Varied;
 pub(crate) struct Reading {
     /// The record of each identity asked for.
     pub(crate) records: Vec<Option<Arc<Record>>>,
+    /// Since when each of them counts as stale: what was purged softly.
+    pub(crate) marked: Vec<Option<UnixMillis>>,
     slots: Vec<(Key, Option<Entry>)>,
 }
 
@@ -52,9 +54,11 @@ pub(crate) async fn read(
         late.clone()
     });
     let (mut found, found_late) = found.await?;
+    let marked = found[..identities.len()].iter().map(|entry| entry.as_ref()?.stale_since()).collect();
     let found = found.split_off(identities.len());
     let slots = keys.into_iter().skip(identities.len()).chain(late).zip(found.into_iter().chain(found_late));
-    let mut reading = Reading { records: Vec::with_capacity(identities.len()), slots: slots.collect() };
+    let records_read = Vec::with_capacity(identities.len());
+    let mut reading = Reading { records: records_read, marked, slots: slots.collect() };
     for (identity, record) in identities.iter().zip(records) {
         let primary = identity.primary_key();
         reading.records.push(match record {

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use larder_core::UnixMillis;
 use larder_http::range::{self, RangeSpecs, Ranges};
 use larder_http::{
-    CACHE_STATUS, CacheStatus, Precondition, StoredResponse, evaluate_cached, not_modified_headers,
+    CACHE_STATUS, CacheStatus, Forward, Precondition, StoredResponse, evaluate_cached, not_modified_headers,
 };
 
 use crate::admit::Facts;
@@ -21,9 +21,31 @@ pub(crate) fn from_stored(
     request: &HeaderMap,
     now: UnixMillis,
 ) -> Response<Body> {
-    let timing = &page.meta.timing;
-    let mut status = CacheStatus::hit(timing.ttl_secs(now));
+    let mut status = CacheStatus::hit(page.meta.timing.ttl_secs(now));
     status.detail = page.meta.flags.credentialed.then(|| facts.keyed());
+    with_status(page, status, facts, request, now)
+}
+
+/// Answers from a page that the request waited for in place of a stale one.
+pub(crate) fn renewed(
+    page: &StoredResponse,
+    facts: Facts,
+    request: &HeaderMap,
+    now: UnixMillis,
+) -> Response<Body> {
+    let status = CacheStatus::forward(Forward::Stale).collapsed(true).ttl(page.meta.timing.ttl_secs(now));
+    with_status(page, status, facts, request, now)
+}
+
+/// Answers from a stored page, with this word about how that came.
+pub(crate) fn with_status(
+    page: &StoredResponse,
+    status: CacheStatus,
+    facts: Facts,
+    request: &HeaderMap,
+    now: UnixMillis,
+) -> Response<Body> {
+    let timing = &page.meta.timing;
     let (mut code, mut headers) = conditioned(page.status, &page.headers, facts, request, now);
     headers.insert(header::AGE, age_value(timing.age_ms(now) / 1000));
     headers.insert(CACHE_STATUS, status.to_value());
@@ -49,6 +71,15 @@ pub(crate) fn from_stored(
     if facts.nested {
         response.extensions_mut().insert(Added { inner_hit: true, ..Added::default() });
     }
+    response
+}
+
+/// The answer to a request that was not worth running: nobody reads it.
+pub(crate) fn idle() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    CacheStatus::forward(Forward::Stale).collapsed(true).append_to(response.headers_mut());
+    response.extensions_mut().insert(Added { inner_hit: true, ..Added::default() });
     response
 }
 

@@ -12,6 +12,7 @@ use larder_core::{Cache, Tag, Timeout};
 use crate::cookies::CookieRule;
 use crate::names::IDENTITY_HEADERS;
 use crate::policy::Policy;
+use crate::stale::{EarlyRefresh, Staleness};
 
 /// Which cache a layer uses: one given as it is, or an alias that is looked up among the request's or the process's
 /// [`Caches`](larder_core::Caches).
@@ -82,6 +83,7 @@ pub struct Settings {
     pub(crate) max_fill: Duration,
     pub(crate) policy: Policy,
     pub(crate) precompress: bool,
+    pub(crate) stale: Staleness,
 }
 
 impl Settings {
@@ -107,6 +109,7 @@ impl Settings {
             max_fill: Duration::from_secs(60),
             policy: Policy::origin(),
             precompress: false,
+            stale: Staleness::default(),
         }
     }
 }
@@ -121,7 +124,17 @@ impl fmt::Debug for Settings {
             .field("vary_on", &self.vary_on)
             .field("cookies", &self.cookies)
             .field("tags", &self.tags)
+            .field("stale", &self.stale)
             .finish_non_exhaustive()
+    }
+}
+
+/// A window in milliseconds; the default of a window is none.
+fn window_ms(window: Timeout) -> u64 {
+    match window.as_millis() {
+        Some(millis) => millis,
+        None if window.is_default() => 0,
+        None => u64::MAX,
     }
 }
 
@@ -253,7 +266,60 @@ macro_rules! layer_setters {
             self
         }
 
-        /// How long a fill goes on after its client went away; 60 s unless said otherwise.
+        /// For how long after its timeout a page is still shown while it is being made anew behind the answer; not at all unless said
+        /// otherwise. `Cache-Status` says so: `hit; ttl=-3; detail=stale-while-revalidate`.
+        ///
+        /// A page that the origin forbids to show stale (`must-revalidate`, `proxy-revalidate`) never is, nor is one that was invalidated. Where the
+        /// response's own `max-age` sets the timeout (the per-site pair, or a timeout of `DEFAULT`), its own `stale-while-revalidate` sets
+        /// the window.
+        ///
+        /// What is made behind is made from the outermost Larder layer inwards, from what that layer saw of the request. Without an outer layer a page
+        /// that is keyed on credentials is not made behind its answer, and the request that finds it stale waits for the new one.
+        pub fn stale_while_revalidate(mut self, window: impl Into<larder_core::Timeout>) -> Self {
+            $crate::Settings::edit(&mut self.settings).set_stale_while_revalidate(window);
+            self
+        }
+
+        /// For how long after its timeout a page stands in for an application that fails: that answers 500, 502, 503 or 504, ends in an error,
+        /// panics, or is not done within [`max_fill`](Self::max_fill). Not at all unless said otherwise. `Cache-Status` says
+        /// so: `fwd=stale; fwd-status=503; ttl=-70; detail=stale-on-error`.
+        ///
+        /// It is counted from the end of the timeout, as [`stale_while_revalidate`](Self::stale_while_revalidate) is, and follows the same
+        /// rules. For a second after a failure the application is not asked for the page again.
+        pub fn stale_if_error(mut self, window: impl Into<larder_core::Timeout>) -> Self {
+            $crate::Settings::edit(&mut self.settings).set_stale_if_error(window);
+            self
+        }
+
+        /// How long a request waits for a new page where there is a stale one in its windows: the application that is slower goes on behind, and
+        /// the stale page is the answer, with `detail=soft-timeout`. As long as it takes unless said otherwise.
+        pub fn soft_timeout(mut self, limit: std::time::Duration) -> Self {
+            $crate::Settings::edit(&mut self.settings).set_soft_timeout(limit);
+            self
+        }
+
+        /// Makes pages anew behind their answers already before they expire, the likelier the nearer the expiry and the longer the page took to
+        /// make; 1 is a good number, larger ones are earlier. Off unless said otherwise. See [`EarlyRefresh`](larder_tower::EarlyRefresh).
+        pub fn early_refresh(mut self, early: impl Into<$crate::EarlyRefresh>) -> Self {
+            $crate::Settings::edit(&mut self.settings).set_early_refresh(early);
+            self
+        }
+
+        /// How long making a page behind its answer may take; as long as [`max_fill`](Self::max_fill) unless said otherwise.
+        pub fn refresh_deadline(mut self, limit: std::time::Duration) -> Self {
+            $crate::Settings::edit(&mut self.settings).set_refresh_deadline(limit);
+            self
+        }
+
+        /// How many pages of this layer are made behind their answers at once; 64 unless said otherwise. Above it stale pages are shown and not
+        /// made anew, which `detail=refresh-limit` and the log say.
+        pub fn max_refreshes(mut self, refreshes: usize) -> Self {
+            $crate::Settings::edit(&mut self.settings).set_max_refreshes(refreshes);
+            self
+        }
+
+        /// How long a fill goes on after its client went away, and how long one may take whose page can be stood in for by a stale one; 60 s
+        /// unless said otherwise.
         pub fn max_fill(mut self, limit: std::time::Duration) -> Self {
             $crate::Settings::edit(&mut self.settings).set_max_fill(limit);
             self
@@ -316,6 +382,27 @@ impl Settings {
     }
     pub fn set_policy(&mut self, policy: Policy) {
         self.policy = policy;
+        self.policy.agree(self.stale.windows);
+    }
+    pub fn set_stale_while_revalidate(&mut self, window: impl Into<Timeout>) {
+        self.stale.windows.while_revalidate_ms = window_ms(window.into());
+        self.policy.agree(self.stale.windows);
+    }
+    pub fn set_stale_if_error(&mut self, window: impl Into<Timeout>) {
+        self.stale.windows.if_error_ms = window_ms(window.into());
+        self.policy.agree(self.stale.windows);
+    }
+    pub fn set_soft_timeout(&mut self, limit: Duration) {
+        self.stale.soft_timeout = Some(limit);
+    }
+    pub fn set_early_refresh(&mut self, early: impl Into<EarlyRefresh>) {
+        self.stale.early = Some(early.into()).filter(EarlyRefresh::is_on);
+    }
+    pub fn set_refresh_deadline(&mut self, limit: Duration) {
+        self.stale.deadline = Some(limit);
+    }
+    pub fn set_max_refreshes(&mut self, refreshes: usize) {
+        self.stale.set_places(refreshes);
     }
     pub fn set_max_fill(&mut self, limit: Duration) {
         self.max_fill = limit;

@@ -33,6 +33,7 @@ pub use reuse::{Reuse, StaleOnError, reuse, stale_on_error};
 pub use storing::{Received, Storing};
 pub use validation::validation;
 
+use crate::stale::StaleWindows;
 use http::{HeaderName, StatusCode};
 
 /// For which responses without an explicit lifetime one is guessed (§4.2.2).
@@ -67,6 +68,9 @@ pub struct Rules {
     /// How long a response is kept after it went stale, to be validated or to stand in for an origin that fails, in
     /// milliseconds.
     pub keep_stale_ms: u64,
+    /// How long what was fresh may be served stale where the response says nothing of it and does not forbid it: what §4.2.4 calls
+    /// configuration in accordance with an out-of-band contract.
+    pub stale: StaleWindows,
 }
 
 impl Default for Rules {
@@ -82,6 +86,7 @@ impl Default for Rules {
             stale_when_disconnected: true,
             stale_despite_s_maxage: false,
             keep_stale_ms: 24 * 60 * 60 * 1000,
+            stale: StaleWindows::default(),
         }
     }
 }

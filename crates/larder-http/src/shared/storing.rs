@@ -9,6 +9,7 @@ use crate::lifetime::{explicit_lifetime, heuristic_lifetime};
 use crate::range;
 use crate::reason::Reason;
 use crate::request_control::RequestCacheControl;
+use crate::stale::StaleWindows;
 use crate::{age::initial_age_ms, targeted, vary::Vary};
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 
@@ -64,6 +65,20 @@ impl Rules {
         self.targeted(headers).unwrap_or_else(|| CacheControl::from_headers(headers))
     }
 
+    /// How long a response may be shown stale: by its own word, else, if it ever was fresh, as the operator said (§4.2.4), and not at all
+    /// where it forbids that.
+    fn windows(&self, cc: &CacheControl, was_fresh: bool) -> StaleWindows {
+        if forbids_stale(self, cc) {
+            return StaleWindows::default();
+        }
+        let agreed = if was_fresh { self.stale } else { StaleWindows::default() };
+        let or = |own: Option<Delta>, layer| own.map_or(layer, |own| own.seconds().unwrap_or(0) * 1000);
+        StaleWindows {
+            while_revalidate_ms: or(cc.stale_while_revalidate, agreed.while_revalidate_ms),
+            if_error_ms: or(cc.stale_if_error, agreed.if_error_ms),
+        }
+    }
+
     fn targeted(&self, headers: &HeaderMap) -> Option<CacheControl> {
         targeted::from_headers(headers, &self.targets)
     }
@@ -116,16 +131,13 @@ impl Rules {
             return Err(Reason::VaryStar);
         }
         let (lifetime, explicit) = self.lifetime(received, &cc, uses_expires);
-        let windows = if forbids_stale(self, &cc) {
-            (0, 0)
-        } else {
-            (ms(cc.stale_while_revalidate), ms(cc.stale_if_error))
-        };
+        // What has to be validated each time is never fresh.
+        let fresh_for_ms = if cc.no_cache == FieldRule::All { 0 } else { lifetime.unwrap_or(0) };
+        let windows = self.windows(&cc, fresh_for_ms > 0);
         let storing = Storing {
-            // What has to be validated each time is never fresh.
-            fresh_for_ms: if cc.no_cache == FieldRule::All { 0 } else { lifetime.unwrap_or(0) },
-            stale_while_revalidate_ms: if cc.no_cache == FieldRule::All { 0 } else { windows.0 },
-            stale_if_error_ms: if cc.no_cache == FieldRule::All { 0 } else { windows.1 },
+            fresh_for_ms,
+            stale_while_revalidate_ms: windows.while_revalidate_ms,
+            stale_if_error_ms: windows.if_error_ms,
             without,
             explicit,
         };
@@ -184,10 +196,6 @@ pub(super) fn forbids_stale(rules: &Rules, cc: &CacheControl) -> bool {
         || cc.proxy_revalidate
         || (cc.s_maxage.is_some() && !rules.stale_despite_s_maxage)
         || cc.no_cache == FieldRule::All
-}
-
-fn ms(delta: Option<Delta>) -> u64 {
-    delta.and_then(Delta::seconds).unwrap_or(0) * 1000
 }
 
 fn listed(cc: &CacheControl) -> Vec<HeaderName> {

@@ -17,7 +17,8 @@ use tower::ServiceExt as _;
 
 use super::held::{Found, Held};
 use super::plan::{Gateway, fields};
-use super::{Ask, answer, no_body, plain};
+use super::{Ask, answer, plain};
+use crate::again::no_body;
 use crate::cacheable::Cacheable;
 use crate::detach::Detachable;
 use crate::engine::{Lead, into_body, say};
@@ -26,6 +27,7 @@ use crate::outer::Outer;
 use crate::page::PanicGuard;
 use crate::policy::OriginUnreachable;
 use crate::session::SessionWitness;
+use crate::stale::failed_status;
 
 /// What our request to the origin adds to the client's.
 enum Sent {
@@ -70,7 +72,7 @@ where
     parts.extensions.insert(lead.enclosing());
     lead.visit.pass_on_waits(&mut parts.extensions);
     let limit = lead.visit.engine.settings().max_fill;
-    let detaches = outer.is_none() && lead.leader.is_some();
+    let detaches = outer.is_none() && lead.leader.is_some() && lead.visit.role.renewal().is_none();
     let witness = SessionWitness::of(&parts.extensions);
     let work = async move {
         let _guard = PanicGuard(lead.leader.clone());
@@ -78,10 +80,10 @@ where
         let response = match service.clone().oneshot(Request::from_parts(parts, body)).await {
             Ok(response) => into_body(response),
             Err(error) => {
-                return match stand_in(&lead, &found, &ask, StaleOnError::Disconnected) {
+                return match stand_in(&lead, &found, &ask, StaleOnError::Disconnected, None) {
                     Some(response) => Ok(response),
                     None => {
-                        lead.fail();
+                        lead.fail(None);
                         Err(error)
                     }
                 };
@@ -385,31 +387,40 @@ async fn complete(lead: &Lead, ask: &Ask, held: &Held, response: Response<Body>,
 fn failed(lead: &Lead, found: &Found, ask: &Ask, response: &Response<Body>) -> Option<Response<Body>> {
     let unreachable = response.extensions().get::<OriginUnreachable>().is_some();
     if unreachable {
-        return stand_in(lead, found, ask, StaleOnError::Disconnected).or_else(|| {
+        return stand_in(lead, found, ask, StaleOnError::Disconnected, None).or_else(|| {
             // It would have to be validated, and can't be (RFC 9111, section 5.2.2.2).
             (!found.whole.is_empty()).then(|| {
-                lead.fail();
+                lead.fail(None);
                 let mut response = plain(StatusCode::GATEWAY_TIMEOUT);
                 say(response.headers_mut(), lead.forward, Some(Reason::OriginUnreachable));
                 response
             })
         });
     }
-    match response.status().as_u16() {
-        500 | 502 | 503 | 504 => stand_in(lead, found, ask, StaleOnError::Status),
-        _ => None,
+    let status = failed_status(response.status())?;
+    if let Some(refresh) = lead.visit.role.renewal() {
+        refresh.failed(Some(status), lead.visit.cache.clock().now());
     }
+    stand_in(lead, found, ask, StaleOnError::Status, Some(response.status()))
 }
 
-fn stand_in(lead: &Lead, found: &Found, ask: &Ask, failure: StaleOnError) -> Option<Response<Body>> {
+fn stand_in(
+    lead: &Lead,
+    found: &Found,
+    ask: &Ask,
+    failure: StaleOnError,
+    answered: Option<StatusCode>,
+) -> Option<Response<Body>> {
     let now = lead.visit.cache.clock().now();
     let held = found.whole.first()?;
     let timing = &held.page.meta.timing;
     if !stale_on_error(&ask.rules, &held.page.headers, timing, &ask.wishes, failure, now) {
         return None;
     }
-    lead.fail();
+    let answered = answered.map(|status| status.as_u16());
+    lead.fail(answered);
     let mut status = CacheStatus::forward(lead.forward).reason(Reason::StaleOnError);
+    status.fwd_status = answered;
     status.ttl = Some(timing.ttl_secs(now));
     Some(answer::whole(&held.page, ask.asking(&lead.visit), status, now))
 }

@@ -27,15 +27,17 @@ use larder_http::{CacheStatus, Forward, NoVarySearch, Reason, RequestCacheContro
 use tower::ServiceExt as _;
 
 use crate::admit::admit;
+use crate::again::{Again, head_of};
 use crate::cacheable::Cacheable;
-use crate::detach;
 use crate::engine::{Engine, REGROUPS, Visit, has_body, into_body, say, say_bypass};
 use crate::identity::Identity;
 use crate::landing::{Landing, Traffic};
 use crate::outer::{Enclosed, Outer, Waits};
 use crate::page::is_safe;
 use crate::refresh::Refresh;
+use crate::respond;
 use crate::session::OnRequest;
+use crate::stale::{Begun, Behind, Renewal, Renewals, Role};
 use crate::which::{Chosen, choose};
 
 use answer::Asking;
@@ -73,10 +75,24 @@ impl Ask {
 /// What is to be done with a request, going by what is stored.
 enum Decision {
     Serve(Held),
-    ServeAndRefresh(Held),
+    ServeAndRefresh(Held, Reason),
     /// All of it, or a part of the part.
     ServePart(Held, Option<ByteRange>),
     Ask(Forward),
+    /// A refresh that is not needed any more.
+    Idle,
+}
+
+impl Role {
+    /// What a refresh does with what it finds; what another layer's refresh finds stale, it has made anew too.
+    fn decide(&self, reuse: Reuse, held: &Held) -> Decision {
+        match (self, reuse) {
+            (Self::Renewal(refresh), _) if !refresh.is_for(&held.page) => Decision::Idle,
+            (Self::Renewal(_), _) | (_, Reuse::ServeAndRefresh) => Decision::Ask(Forward::Stale),
+            (_, Reuse::Serve) => Decision::Serve(held.clone()),
+            (_, Reuse::Validate(forward)) => Decision::Ask(forward),
+        }
+    }
 }
 
 /// Answers a request by the rules of a shared cache.
@@ -148,7 +164,8 @@ where
     let (headers, enclosed) = (parts.headers.clone(), enclosed.cloned().unwrap_or_default());
     parts.extensions.remove::<Enclosed>();
     let cache = Waits::handle(&parts.extensions, &cache);
-    let visit = Visit { engine: engine.clone(), cache, identity, facts, headers, began, enclosed };
+    let (engine, role, standby) = (engine.clone(), Role::of(&parts.extensions, settings), None);
+    let visit = Visit { engine, cache, identity, facts, headers, began, enclosed, role, standby };
     visit_store(visit, ask, service, Request::from_parts(parts, body)).await
 }
 
@@ -214,7 +231,7 @@ fn described(headers: &HeaderMap) -> Vec<(&'static str, &[u8])> {
 }
 
 /// A value as one of another type, if it is of that type.
-fn convert<A: 'static, B: 'static>(value: A) -> Result<B, A> {
+pub(crate) fn convert<A: 'static, B: 'static>(value: A) -> Result<B, A> {
     let mut value = Some(value);
     match (&mut value as &mut dyn Any).downcast_mut::<Option<B>>().and_then(Option::take) {
         Some(same) => Ok(same),
@@ -224,11 +241,6 @@ fn convert<A: 'static, B: 'static>(value: A) -> Result<B, A> {
             None => unreachable!("a value that was not taken is there"),
         },
     }
-}
-
-/// A body without content, where the type of bodies is known to have one.
-fn no_body<B: 'static>() -> Option<B> {
-    convert(Body::empty()).ok()
 }
 
 fn plain(status: StatusCode) -> Response<Body> {
@@ -242,8 +254,12 @@ fn decide(found: &Found, visit: &Visit, ask: &Ask, now: UnixMillis) -> Decision 
     let candidates = if visit.facts.head && found.whole.is_empty() { &found.head } else { &found.whole };
     if let Some(held) = candidates.first() {
         return match reuse(&ask.rules, &held.page.headers, &held.page.meta.timing, &ask.wishes, now) {
+            reuse if !visit.role.is_ordinary() => visit.role.decide(reuse, held),
+            Reuse::Serve if visit.engine.settings().stale.is_early(&held.page.meta, now) => {
+                Decision::ServeAndRefresh(held.clone(), Reason::EarlyRefresh)
+            }
             Reuse::Serve => Decision::Serve(held.clone()),
-            Reuse::ServeAndRefresh => Decision::ServeAndRefresh(held.clone()),
+            Reuse::ServeAndRefresh => Decision::ServeAndRefresh(held.clone(), Reason::StaleWhileRevalidate),
             Reuse::Validate(forward) => Decision::Ask(forward),
         };
     }
@@ -277,7 +293,7 @@ async fn visit_store<S, B>(
     mut visit: Visit,
     ask: Ask,
     service: S,
-    request: Request<B>,
+    mut request: Request<B>,
 ) -> Result<Response<Body>, S::Error>
 where
     S: Cacheable<B>,
@@ -305,12 +321,16 @@ where
                 let status = CacheStatus::hit(held.page.meta.timing.ttl_secs(now));
                 return Ok(answer::part(&held.page, wanted, ask.asking(&visit), status, now));
             }
-            Decision::ServeAndRefresh(held) => {
-                let status = CacheStatus::hit(held.page.meta.timing.ttl_secs(now));
-                let response = answer::whole(&held.page, ask.asking(&visit), status, now);
-                refresh(visit, ask, service, request);
-                return Ok(response);
+            Decision::ServeAndRefresh(held, reason) => {
+                let behind = behind(&visit, &held, &service, &mut request);
+                if let Some(shown) = visit.refresh_shared(&held, behind, reason) {
+                    let status = CacheStatus::hit(held.page.meta.timing.ttl_secs(now));
+                    let status = CacheStatus { detail: shown.map(Reason::as_str), ..status };
+                    return Ok(answer::whole(&held.page, ask.asking(&visit), status, now));
+                }
+                forward = Forward::Stale;
             }
+            Decision::Idle => return Ok(respond::idle()),
             Decision::Ask(why) if first || why != Forward::UriMiss => forward = why,
             Decision::Ask(_) => {}
         }
@@ -342,6 +362,10 @@ where
             true => None,
             false => {
                 match traffic.flights.join(&own_flight, fill.fence(), visit.engine.settings().max_waiters) {
+                    // Somebody makes it already.
+                    Joined::Full | Joined::Wait(_) if visit.role.renewal().is_some() => {
+                        return Ok(respond::idle());
+                    }
                     Joined::Full => return alone(visit, service, request, forward, Reason::WaitLimit).await,
                     Joined::Lead(leader) => Some(Arc::new(leader)),
                     Joined::Wait(mut waiter) => {
@@ -363,7 +387,7 @@ where
                                 fields = landed.fields.clone();
                                 continue;
                             }
-                            Outcome::Value(Landing::Alone) => None,
+                            Outcome::Value(Landing::Alone | Landing::Failed(_)) => None,
                             Outcome::Abandoned => continue,
                         }
                     }
@@ -379,9 +403,13 @@ where
             }
         };
         let now = clock.now();
-        if let Decision::Serve(held) = decide(&found, &visit, &ask, now) {
-            let status = CacheStatus::hit(held.page.meta.timing.ttl_secs(now));
-            return Ok(answer::whole(&held.page, ask.asking(&visit), status, now));
+        match decide(&found, &visit, &ask, now) {
+            Decision::Serve(held) => {
+                let status = CacheStatus::hit(held.page.meta.timing.ttl_secs(now));
+                return Ok(answer::whole(&held.page, ask.asking(&visit), status, now));
+            }
+            Decision::Idle => return Ok(respond::idle()),
+            _ => {}
         }
         let lead = visit.lead(forward, fill, traffic, own_flight, leader);
         return fetch::lead(Box::new(lead), found, ask, service, request).await;
@@ -396,40 +424,35 @@ fn serves(landed: &crate::landing::Landed, ask: &Ask, now: UnixMillis) -> bool {
         && reuse(&ask.rules, &landed.headers, &landed.meta.timing, &ask.wishes, now) == Reuse::Serve
 }
 
-/// Asks the origin again while the client is answered already. One at a time for each variant.
-fn refresh<S, B>(mut visit: Visit, mut ask: Ask, service: S, mut request: Request<B>)
+/// What it takes to make a stale response anew behind the answer.
+fn behind<S, B>(visit: &Visit, held: &Held, service: &S, request: &mut Request<B>) -> Option<Behind>
 where
     S: Cacheable<B>,
     B: http_body::Body + Send + 'static,
 {
-    let limit = visit.engine.settings().max_fill;
-    for name in [header::RANGE, header::IF_RANGE, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
-        request.headers_mut().remove(&name);
-        visit.headers.remove(&name);
+    let parts = head_of(request);
+    Behind::of(visit, &held.page, &parts, || {
+        let (engine, service) = (visit.engine.clone(), service.clone());
+        Again::new(head_of(request), move |request: Request<B>| engine.page(&service, request))
+    })
+}
+
+impl Visit {
+    /// Begins to make a stale response anew behind the answer. `None`: it can't be, and the origin has to be asked first; else what is to be said
+    /// of it.
+    fn refresh_shared(&self, held: &Held, behind: Option<Behind>, reason: Reason) -> Option<Option<Reason>> {
+        let (early, now) = (reason == Reason::EarlyRefresh, self.cache.clock().now());
+        let Some(behind) = behind else { return early.then_some(None) };
+        if self.cache.attached::<Renewals>().rests(&held.page.meta.key, now) {
+            return Some((!early).then_some(Reason::StaleOnError));
+        }
+        match Renewal::begin(self.engine.settings(), &self.cache, &held.page) {
+            Begun::New(refresh) => behind.begin(self, refresh),
+            Begun::UnderWay(_) => {}
+            Begun::Full => return Some((!early).then_some(Reason::RefreshLimit)),
+        }
+        Some(Some(reason))
     }
-    *request.method_mut() = match request.method() {
-        &Method::HEAD => Method::GET,
-        other => other.clone(),
-    };
-    (visit.facts.conditional, visit.facts.solo, visit.facts.head, ask.range) = (false, false, false, None);
-    visit.cache = visit.cache.beside_requests();
-    detach::spawn(limit, async move {
-        let settings = visit.engine.settings();
-        let Ok(fill) = visit.cache.begin(&visit.known_tags()).await else { return };
-        visit.began = visit.cache.clock().now();
-        let Ok(found) = held::look(&visit, ask.search.as_deref()).await else {
-            return;
-        };
-        let traffic = visit.cache.attached::<Traffic>();
-        let fields = found.whole.first().map(|held| held.fields.clone()).unwrap_or_default();
-        let (_, flight) = visit.flight_keys(&fields);
-        let Joined::Lead(leader) = traffic.flights.join(&flight, fill.fence(), settings.max_waiters) else {
-            return;
-        };
-        let lead = visit.lead(Forward::Stale, fill, traffic, flight, Some(Arc::new(leader)));
-        // The answer is for the store alone; a body that streams is read on without a reader.
-        drop(fetch::lead(Box::new(lead), found, ask, service, request).await);
-    });
 }
 
 async fn alone<S, B>(

@@ -21,6 +21,7 @@ use crate::engine::{Engine, Visit, into_body, say_bypass};
 use crate::identity::{Identity, url_tag};
 use crate::landing::Traffic;
 use crate::outer::{Enclosed, Outer};
+use crate::stale::Role;
 
 /// How long what was written to may take to be dropped once the client is gone.
 const PURGE: Duration = Duration::from_secs(60);
@@ -159,6 +160,8 @@ async fn keep(
         facts,
         headers: asked.headers,
         enclosed: Enclosed::default(),
+        role: Role::Ordinary,
+        standby: None,
     };
     let Ok(fill) = visit.cache.begin(&visit.known_tags()).await else {
         say_bypass(response.headers_mut(), Reason::Method);
