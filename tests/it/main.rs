@@ -28,6 +28,7 @@ mod g3_leaders;
 mod g3_once;
 mod g3_storing;
 mod g3_uncacheable;
+mod g4_attached;
 mod g4_invalidates;
 mod g4_nested;
 mod g5_one_deadline;

@@ -29,6 +29,13 @@ impl DynBackend {
     }
 }
 
+impl DynBackend {
+    /// Whether both are the same backend.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 impl fmt::Debug for DynBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -11,6 +11,7 @@
 //! | [`Key`], [`Entry`], [`Timeout`] | identity, value with expiry, how long |
 //! | [`Tag`], [`Stamp`], [`Fill`] | invalidation that can't lose against a fill in flight |
 //! | [`Changes`] | which tags a change of the application's data makes out of date |
+//! | [`Attachment`], [`attached`] | what is made of cached values is forgotten with them |
 //! | [`Breaker`], [`Event`] | what keeps a store that fails from holding anybody up, and tells of it |
 //! | [`flight`] | coalescing in one process |
 //! | [`Warmer`] | values and pages made again on a schedule |
@@ -18,6 +19,7 @@
 //! | [`backplane`] | how copies in several processes follow what changes |
 //! | [`wire`] | an entry as bytes, for stores outside the process |
 
+mod attachment;
 mod backend;
 pub mod backplane;
 mod breaker;
@@ -43,6 +45,7 @@ mod url;
 pub mod warm;
 pub mod wire;
 
+pub use attachment::{Attachment, Unattachable, attached, unattached};
 pub use backend::{Backend, Capabilities, Fetched, Scanned, When};
 pub use breaker::Breaker;
 pub use cache::{

@@ -128,17 +128,18 @@ pub(crate) async fn seal<B: Backend + ?Sized>(
     now: UnixMillis,
 ) -> Result<Option<Stamp>, Error> {
     let missing = fill.missing(late);
-    let tags: Vec<&Tag> = fill.captured().iter().map(|(t, _)| t).chain(&missing).collect();
+    let held: Vec<&(Tag, Nonce)> = fill.held().collect();
+    let tags: Vec<&Tag> = held.iter().map(|(t, _)| t).chain(&missing).collect();
     if tags.is_empty() {
         return Ok(Some(fill.stamp([])));
     }
     let keys: Vec<Key> = tags.iter().map(|tag| tag_key(space, tag)).collect();
     let found = backend.get_many(&keys, now).await?;
     // Renewed or lost since the fill began: the entry would be invalid from its first moment.
-    let changed = |((_, nonce), entry): (&(Tag, Nonce), &Option<Entry>)| {
+    let changed = |((_, nonce), entry): (&&(Tag, Nonce), &Option<Entry>)| {
         entry.as_ref().and_then(nonce_of) != Some(*nonce)
     };
-    if fill.captured().iter().zip(&found).any(changed) {
+    if held.iter().zip(&found).any(changed) {
         return Ok(None);
     }
     // Well beyond the entry, so that the next one finds that it need not be prolonged.
@@ -150,7 +151,7 @@ pub(crate) async fn seal<B: Backend + ?Sized>(
         }
         Ok(nonce)
     });
-    let late = side_by_side(steps.collect()).await?.split_off(fill.captured().len());
+    let late = side_by_side(steps.collect()).await?.split_off(held.len());
     // After the captures, never before: an invalidation renews the fence first and the nonces second, so whatever
     // nonce we captured too early is betrayed by the fence we read now.
     if !missing.is_empty() {

@@ -145,7 +145,21 @@ impl Fill {
 
     /// What is made from a cached value is as old as that value: its pairs are taken as stored, never read again.
     pub fn inherit(&mut self, stamp: &Stamp) {
-        self.inherited.extend(stamp.tags.iter().cloned());
+        self.inherit_pairs(&stamp.tags);
+    }
+
+    /// The same for pairs that were noted without their stamp.
+    pub fn inherit_pairs(&mut self, pairs: &[(Tag, Nonce)]) {
+        for pair in pairs {
+            if !self.held().any(|held| held == pair) {
+                self.inherited.push(pair.clone());
+            }
+        }
+    }
+
+    /// The captured pairs, then the inherited ones: what has to stand still when the fill ends.
+    pub fn held(&self) -> impl Iterator<Item = &(Tag, Nonce)> {
+        self.captured.iter().chain(&self.inherited)
     }
 
     /// The captured pairs.
@@ -173,7 +187,7 @@ impl Fill {
     /// The stamp of an entry made by this fill, with the pairs of late tags.
     pub fn stamp(&self, late: impl IntoIterator<Item = (Tag, Nonce)>) -> Stamp {
         let mut tags: Vec<(Tag, Nonce)> = Vec::new();
-        for pair in self.captured.iter().chain(&self.inherited).cloned().chain(late) {
+        for pair in self.held().cloned().chain(late) {
             if !tags.contains(&pair) {
                 tags.push(pair);
             }

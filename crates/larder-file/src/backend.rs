@@ -153,7 +153,7 @@ impl Backend for FileCache {
         until: Option<UnixMillis>,
         now: UnixMillis,
     ) -> Result<Option<Stamp>, Error> {
-        if fill.captured().is_empty() && late.is_empty() {
+        if fill.held().next().is_none() && late.is_empty() {
             return Ok(Some(fill.stamp([])));
         }
         let (space, fill, late) = (space.clone(), fill.clone(), late.to_vec());

@@ -134,6 +134,12 @@ reasons! {
     EarlyRefresh = "early-refresh", "Nothing to do: the page is renewed before it expires.";
     /// The origin could not be reached, and what is stored must not be served without asking it.
     OriginUnreachable = "origin-unreachable", "Look at the origin.";
+    /// A tagged value of another cache went into the page, and its invalidation would go unnoticed in this one.
+    ForeignTags = "foreign-tags", "Use one cache for the page and what it is made of, or say attach(false).";
+    /// Something stale went into the page.
+    MadeOfStale = "made-of-stale", "Nothing to do: the page is stored once what it is made of is fresh again.";
+    /// What went into the page has more tags than an entry may carry.
+    TooManyTags = "too-many-tags", "Tag what the page is made of more coarsely, or say attach(false) and tag the page itself.";
     /// The URL has as many variants as are allowed.
     VariantLimit = "variant-limit", "Vary on fewer fields, or on fields with fewer values.";
 }

@@ -86,14 +86,13 @@ pub(crate) async fn seal(
 ) -> Result<Option<Stamp>, Error> {
     let names = Names::of(space);
     let missing = fill.missing(late);
-    if fill.captured().is_empty() && missing.is_empty() {
+    if fill.held().next().is_none() && missing.is_empty() {
         return Ok(Some(fill.stamp([])));
     }
     let least = until.map(|at| at.max(now.saturating_add(TAG_RECORD_MILLIS)));
     let least = millis_left(least, now);
-    let captured =
-        fill.captured().iter().map(|(tag, nonce)| keep(&names.tag(tag), *nonce, "captured", least));
-    let tags: Vec<Ask> = captured.chain(missing.iter().map(|tag| make(&names.tag(tag), least))).collect();
+    let held = fill.held().map(|(tag, nonce)| keep(&names.tag(tag), *nonce, "captured", least));
+    let tags: Vec<Ask> = held.chain(missing.iter().map(|tag| make(&names.tag(tag), least))).collect();
     // After the captures, never before: an invalidation renews the fence first and the nonces second, so whatever nonce was captured
     // too early is betrayed by the fence that is read now.
     let fence = if missing.is_empty() { Vec::new() } else { vec![Ask::get(names.fence())] };
@@ -108,7 +107,7 @@ pub(crate) async fn seal(
         }
     }
     let Some(kept_tags) = kept_tags.into_iter().collect::<Option<Vec<Nonce>>>() else { return Ok(None) };
-    let late = missing.into_iter().zip(kept_tags.into_iter().skip(fill.captured().len()));
+    let late = missing.into_iter().zip(kept_tags.into_iter().skip(fill.held().count()));
     Ok(Some(fill.stamp(late)))
 }
 

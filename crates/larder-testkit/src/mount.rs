@@ -34,6 +34,7 @@ macro_rules! backend_suite {
             async fn stage() -> $crate::Stage {
                 super::$name().await
             }
+            mod attachment { $crate::__mount_attachment! {} }
             mod batches { $crate::__mount_batches! {} }
             mod codecs { $crate::__mount_codecs! {} }
             mod compare { $crate::__mount_compare! {} }

@@ -13,6 +13,7 @@ use larder_http::{
     patch_vary, storable_origin, strip_hop_by_hop,
 };
 
+use crate::attach;
 use crate::body::{Drained, Resumed, SharedBody, drain_now};
 use crate::coded;
 use crate::cookies::CookieRule;
@@ -62,6 +63,8 @@ impl Lead {
                 Some(gateway) => self.plan_shared(gateway, &parts, &body, now),
             },
         };
+        let refusal = || self.attachment.as_ref()?.refusal(&self.visit.cache).map(attach::reason);
+        let plan = plan.and_then(|plan| refusal().map_or(Ok(plan), Err));
         match plan {
             Err(reason) => {
                 self.release(reason, parts.status);
@@ -203,7 +206,7 @@ impl Lead {
             leader.publish(Landing::Alone);
         }
         let millis = match reason {
-            Reason::InnerHit | Reason::ClientGone | Reason::Partial => return,
+            Reason::InnerHit | Reason::ClientGone | Reason::Partial | Reason::MadeOfStale => return,
             Reason::Status if status == StatusCode::NOT_MODIFIED => return,
             Reason::Status if status.is_server_error() => PASS_ERROR_MILLIS,
             _ if self.visit.facts.solo => return,
@@ -236,7 +239,8 @@ impl Lead {
         outer: Option<Outer>,
         now: UnixMillis,
     ) -> Response<Body> {
-        let Self { visit, forward, fill, traffic, flight, leader, .. } = *self;
+        let Self { visit, forward, fill, traffic, flight, leader, attachment, .. } = *self;
+        let body = attach::body(attachment.as_ref(), body);
         let (facts, settings) = (visit.facts, visit.engine.settings().clone());
         let is_part = plan.gateway.as_ref().is_some_and(|gateway| gateway.is_part);
         let own =
@@ -288,6 +292,7 @@ impl Lead {
                 identity: identity.clone(),
                 fill: fill.clone(),
                 tags: plan.tags.clone(),
+                attachment: attachment.clone(),
                 limit: settings.max_variants,
                 landed: Arc::clone(landed),
                 leader: leader.clone(),

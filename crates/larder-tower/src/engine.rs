@@ -10,10 +10,11 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Extensions, HeaderMap, Response, header};
 use larder_core::flight::{Joined, Leader, Outcome};
-use larder_core::{Cache, Fill, Key, Tag, UnixMillis};
+use larder_core::{Attachment, Cache, Fill, Key, Tag, UnixMillis};
 use larder_http::{CacheStatus, Forward, Reason, VaryFields};
 
 use crate::admit::{Facts, admit};
+use crate::attach;
 use crate::identity::{Identity, url_tag};
 use crate::landing::{Landed, Landing, Traffic};
 use crate::lookup::{Found, look, look_now};
@@ -91,6 +92,8 @@ pub(crate) struct Lead {
     pub(crate) beside: Beside,
     /// By the rules of a shared cache.
     pub(crate) gateway: Option<Gateway>,
+    /// What is read while it is made.
+    pub(crate) attachment: Option<Attachment>,
 }
 
 /// What [`Engine::enter`] makes of a request.
@@ -394,6 +397,7 @@ impl Visit {
         flight: Key,
         leader: Option<Arc<Leader<Landing>>>,
     ) -> Lead {
+        let attachment = self.engine.settings.attach.then(Attachment::new);
         Lead {
             visit: self,
             forward,
@@ -404,6 +408,7 @@ impl Visit {
             known_length: false,
             beside: Beside::default(),
             gateway: None,
+            attachment,
         }
     }
 
@@ -455,6 +460,11 @@ impl Visit {
 }
 
 impl Lead {
+    /// Runs the making of the page so that what it reads is noted.
+    pub(crate) fn noting<F: Future>(&self, making: F) -> impl Future<Output = F::Output> + use<F> {
+        attach::noting(self.attachment.clone(), making)
+    }
+
     /// What the layers inside have to know of those outside.
     pub(crate) fn enclosing(&self) -> Enclosed {
         let mut enclosed = self.visit.enclosed.clone();

@@ -11,11 +11,12 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use larder_core::flight::{Flights, Leader};
-use larder_core::{Cache, Entry, ErrorKind, Fill, Key, Stamp, Tag, UnixMillis, When};
+use larder_core::{Attachment, Cache, Entry, ErrorKind, Fill, Key, Stamp, Tag, UnixMillis, When};
 use larder_http::{CacheStatus, Forward, Reason, StoredMeta, StoredResponse, VaryFields};
 use parking_lot::Mutex;
 
 use crate::admit::Facts;
+use crate::attach;
 use crate::body::SharedBody;
 use crate::coded;
 use crate::detach;
@@ -149,6 +150,8 @@ pub(crate) struct Store {
     pub(crate) identity: Identity,
     pub(crate) fill: Fill,
     pub(crate) tags: Vec<Tag>,
+    /// What was read while it was made.
+    pub(crate) attachment: Option<Attachment>,
     pub(crate) limit: u32,
     pub(crate) landed: Arc<Landed>,
     pub(crate) leader: Option<Arc<Leader<Landing>>>,
@@ -167,7 +170,8 @@ impl Store {
     /// Stores the page, or says why not.
     async fn run(&self, body: Bytes) -> Result<(), Reason> {
         let cache = &self.cache;
-        match self.try_run(body).await {
+        let (fill, tags) = self.filled()?;
+        match self.try_run(body, fill, tags).await {
             Ok(true) => Ok(()),
             Ok(false) => {
                 tracing::debug!(target: "larder::decision", cache = cache.name(), reason = Reason::Invalidated.as_str(), "a page was not stored");
@@ -184,11 +188,24 @@ impl Store {
         }
     }
 
-    async fn try_run(&self, body: Bytes) -> Result<bool, larder_core::Error> {
+    /// The fill with what was read since, and the tags that it is sealed with.
+    fn filled(&self) -> Result<(Fill, Vec<Tag>), Reason> {
+        let (mut fill, mut tags) = (self.fill.clone(), self.tags.clone());
+        if let Some(attachment) = &self.attachment {
+            tags.extend(attachment.give(&self.cache, &mut fill).map_err(attach::reason)?);
+        }
+        // A part that this one may be joined with is as old as it was.
+        if let Some(entry) = self.parts.as_ref().and_then(|parts| parts.entry.as_ref()) {
+            fill.inherit(entry.stamp());
+        }
+        Ok((fill, tags))
+    }
+
+    async fn try_run(&self, body: Bytes, fill: Fill, tags: Vec<Tag>) -> Result<bool, larder_core::Error> {
         let landed = &self.landed;
         let until = landed.meta.timing.usable_until().max(self.keep.unwrap_or(0));
         let until = (until != UnixMillis::MAX).then_some(until);
-        let Some(stamp) = self.cache.seal(&self.fill, &self.tags, until).await? else { return Ok(false) };
+        let Some(stamp) = self.cache.seal(&fill, &tags, until).await? else { return Ok(false) };
         // Overtaken by a fill that began after an invalidation: ours is the older page.
         if self.leader.as_ref().is_some_and(|leader| !leader.is_open()) {
             return Ok(false);
@@ -225,6 +242,8 @@ impl Store {
 pub(crate) struct Parts {
     pub(crate) rules: Arc<larder_http::shared::Rules>,
     pub(crate) held: Arc<StoredResponse>,
+    /// The entry that it was read from.
+    pub(crate) entry: Option<Entry>,
     /// Where the whole is stored, if it becomes one.
     pub(crate) whole: (Identity, Variant),
 }

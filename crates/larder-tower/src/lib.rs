@@ -17,6 +17,7 @@
 
 mod admit;
 mod again;
+mod attach;
 mod back;
 mod body;
 mod cacheable;

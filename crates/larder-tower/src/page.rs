@@ -211,7 +211,8 @@ where
             let soft = lead.visit.engine.settings().stale.soft_timeout.filter(|_| standby.is_some());
             let fill = async move {
                 let _guard = PanicGuard(lead.leader.clone());
-                let asked = lead.watched(service.oneshot(Request::from_parts(parts, body))).await;
+                let asked =
+                    lead.watched(lead.noting(service.oneshot(Request::from_parts(parts, body)))).await;
                 let mut response = match lead.stood_in(asked) {
                     Stood::For(response) => return Ok(response),
                     Stood::Not(Ok(response)) => into_body(response),

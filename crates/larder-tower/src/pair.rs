@@ -17,12 +17,13 @@ use axum::body::Body;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
 use http_body::Body as _;
-use larder_core::Clock;
+use larder_core::{Attachment, Clock};
 use larder_http::{CACHE_STATUS, CacheControlPatch, Forward, Reason, StoredResponse};
 use parking_lot::Mutex;
 use tower::ServiceExt as _;
 
 use crate::again::Again;
+use crate::attach::{self, noting};
 use crate::cacheable::Cacheable;
 use crate::detach::Detachable;
 use crate::engine::{Engine, Entrance, Front, Lead, Visit, has_body, into_body, say, say_bypass};
@@ -197,6 +198,7 @@ impl Engine {
         };
         let response = inner.call(Request::from_parts(parts, body));
         let (own, detaches) = (ticket.clone(), outside.is_none() && !refreshes);
+        let attaches = self.settings().attach;
         let work = judged(judge, async move {
             let came = own.watched(&clock, limit, response).await;
             let mut response = match (own.take(), came) {
@@ -231,10 +233,11 @@ impl Engine {
                         None => response,
                     }
                 }
-                State::Lead(lead) => {
+                State::Lead(mut lead) => {
                     if lead.leader.is_some() {
                         own.set(State::Landing);
                     }
+                    lead.attachment = attach::both(lead.attachment.take());
                     lead.visit.label(&mut response);
                     lead.back(response, outside, witness.private()).await
                 }
@@ -251,7 +254,12 @@ impl Engine {
                 }
             })
         });
-        Box::pin(Detachable::new(Box::pin(work), limit, move || detaches && ticket.leads()))
+        // What lies between makes the page too.
+        let work: Boxed<S::Error> = match attaches {
+            true => Box::pin(Attachment::lazily(work)),
+            false => Box::pin(work),
+        };
+        Box::pin(Detachable::new(work, limit, move || detaches && ticket.leads()))
     }
 
     /// The inner end; a clone of `inner` is made ready when it is needed.
@@ -344,8 +352,10 @@ impl Engine {
                     parts.extensions.insert(lead.enclosing());
                     lead.visit.pass_on_waits(&mut parts.extensions);
                     let _guard = PanicGuard(lead.leader.clone());
+                    let attachment = lead.attachment.clone();
                     ticket.set(State::Lead(lead));
-                    let response = into_body(service.oneshot(Request::from_parts(parts, body)).await?);
+                    let making = noting(attachment, service.oneshot(Request::from_parts(parts, body)));
+                    let response = into_body(making.await?);
                     if let State::Lead(lead) = &mut *ticket.0.lock() {
                         lead.known_length = response.body().size_hint().exact().is_some();
                         lead.beside = Beside::of(response.extensions());

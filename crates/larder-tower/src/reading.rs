@@ -18,6 +18,8 @@ pub(crate) struct Reading {
     pub(crate) records: Vec<Option<Arc<Record>>>,
     /// Since when each of them counts as stale: what was purged softly.
     pub(crate) marked: Vec<Option<UnixMillis>>,
+    /// The entries in which they stand.
+    pub(crate) heads: Vec<Option<Entry>>,
     slots: Vec<(Key, Option<Entry>)>,
 }
 
@@ -55,10 +57,11 @@ pub(crate) async fn read(
     });
     let (mut found, found_late) = found.await?;
     let marked = found[..identities.len()].iter().map(|entry| entry.as_ref()?.stale_since()).collect();
-    let found = found.split_off(identities.len());
-    let slots = keys.into_iter().skip(identities.len()).chain(late).zip(found.into_iter().chain(found_late));
+    let slots_found = found.split_off(identities.len());
+    let slots =
+        keys.into_iter().skip(identities.len()).chain(late).zip(slots_found.into_iter().chain(found_late));
     let records_read = Vec::with_capacity(identities.len());
-    let mut reading = Reading { records: records_read, marked, slots: slots.collect() };
+    let mut reading = Reading { records: records_read, marked, heads: found, slots: slots.collect() };
     for (identity, record) in identities.iter().zip(records) {
         let primary = identity.primary_key();
         reading.records.push(match record {

@@ -84,6 +84,7 @@ pub struct Settings {
     pub(crate) policy: Policy,
     pub(crate) precompress: bool,
     pub(crate) stale: Staleness,
+    pub(crate) attach: bool,
 }
 
 impl Settings {
@@ -110,6 +111,7 @@ impl Settings {
             policy: Policy::origin(),
             precompress: false,
             stale: Staleness::default(),
+            attach: true,
         }
     }
 }
@@ -215,6 +217,13 @@ macro_rules! layer_setters {
         /// Under which tags these pages are invalidated, besides those that handlers add with `PageTags`.
         pub fn tags<T: Into<larder_core::Tag>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
             $crate::Settings::edit(&mut self.settings).add_tags(tags);
+            self
+        }
+
+        /// Whether the tags of cached values that are read while a page is made become the page's own, so that it is forgotten with what
+        /// went into it; they do unless said otherwise. See [`Attachment`](larder_core::Attachment).
+        pub fn attach(mut self, attach: bool) -> Self {
+            $crate::Settings::edit(&mut self.settings).set_attach(attach);
             self
         }
 
@@ -361,6 +370,9 @@ impl Settings {
     }
     pub fn add_tags<T: Into<Tag>>(&mut self, tags: impl IntoIterator<Item = T>) {
         self.tags.extend(tags.into_iter().map(Into::into));
+    }
+    pub fn set_attach(&mut self, attach: bool) {
+        self.attach = attach;
     }
     pub fn set_max_body(&mut self, bytes: usize) {
         self.max_body = bytes;

@@ -53,9 +53,10 @@ pub mod prelude;
 #[cfg(feature = "config")]
 pub use config::{from_env, from_file, from_str};
 pub use larder_core::{
-    Backend, Breaker, Cache, CacheBuilder, CacheUrl, Caches, Capabilities, Change, Changes, Clock, Codec,
-    Compression, Dummy, DynBackend, Entry, Error, ErrorKind, Event, FillError, Lock, ManualClock, Operation,
-    Schemes, Tag, Timeout, Ttl, Warm, WarmCounts, WarmEvent, WarmJob, WarmKey, Warmed, Warmer, Warming,
+    Attachment, Backend, Breaker, Cache, CacheBuilder, CacheUrl, Caches, Capabilities, Change, Changes,
+    Clock, Codec, Compression, Dummy, DynBackend, Entry, Error, ErrorKind, Event, FillError, Lock,
+    ManualClock, Operation, Schemes, Tag, Timeout, Ttl, Unattachable, Warm, WarmCounts, WarmEvent, WarmJob,
+    WarmKey, Warmed, Warmer, Warming, attached, unattached,
 };
 pub use larder_http as http_rules;
 pub use larder_page::{CachePage, CachePageService, cache_page};

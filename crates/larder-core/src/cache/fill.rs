@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,13 +14,14 @@ use serde::de::DeserializeOwned;
 
 use super::lease::{Lease, Turn};
 use super::{Cache, WAITERS};
+use crate::attachment::{Attachment, unattached};
 use crate::backend::When;
 use crate::entry::{Entry, Value};
 use crate::error::{Error, FillError};
 use crate::flight::{Joined, Leader, Outcome};
 use crate::key::Key;
 use crate::pack;
-use crate::tag::{Fill, Tag};
+use crate::tag::{Fill, Nonce, Tag};
 use crate::timeout::Timeout;
 
 /// How long somebody waits for another's value before making their own.
@@ -65,15 +67,54 @@ struct Spec<'a, T, F> {
     tags: Vec<Tag>,
     max_wait: Duration,
     max_fill: Duration,
+    attach: bool,
     make: F,
     value: PhantomData<fn() -> T>,
+}
+
+/// What a leader hands to those who wait.
+#[derive(Clone)]
+pub(super) struct Made {
+    bytes: Bytes,
+    origin: Origin,
+}
+
+/// What a value that was made carries, for what is made of it.
+#[derive(Clone, Default)]
+struct Origin {
+    /// What was read while it was made.
+    read: Option<Attachment>,
+    /// Its own tags: as they were stored, or as they stood when its fill began.
+    pairs: Arc<[(Tag, Nonce)]>,
+}
+
+impl Origin {
+    /// Tells whatever is being made around the caller, who did not make the value.
+    fn tell(&self, cache: &Cache) {
+        let Some(making) = Attachment::current() else { return };
+        making.note(cache, &self.pairs, &[]);
+        if let Some(read) = &self.read {
+            making.absorb(read);
+        }
+    }
 }
 
 impl<'a, T, F> Spec<'a, T, F> {
     fn new(cache: &'a Cache, key: &'a str, make: F) -> Self {
         let (version, timeout, tags) = (None, Timeout::DEFAULT, Vec::new());
         let (max_wait, max_fill) = (MAX_WAIT, MAX_FILL);
-        Self { cache, key, version, timeout, tags, max_wait, max_fill, make, value: PhantomData }
+        Self {
+            cache,
+            key,
+            version,
+            timeout,
+            tags,
+            max_wait,
+            max_fill,
+            attach: true,
+            make,
+            value: PhantomData,
+        }
     }
 }
 
@@ -86,26 +127,42 @@ where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        let Self { cache, key, version, timeout, tags, max_wait, max_fill, make, .. } = self;
+        match self.attach {
+            true => self.make_or_read().await,
+            false => unattached(self.make_or_read()).await,
+        }
+    }
+
+    async fn make_or_read<E, Fut>(self) -> Result<T, FillError<E>>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        let Self { cache, key, version, timeout, tags, max_wait, max_fill, attach, make, .. } = self;
         let key = cache.value_key(key, version);
         let timeout = timeout.or(cache.inner.timeout);
         let mut patience = std::pin::pin!(cache.inner.clock.sleep(max_wait));
+        // Made for the caller alone. What is read meanwhile goes to whatever is being made around us.
+        let alone = async |make: F| {
+            cache.note_written(&tags);
+            make().await.map_err(FillError::Fill)
+        };
         loop {
             match cache.read(&key).await {
                 Ok(Some(value)) => return Ok(value),
                 Ok(None) => {}
                 // Whoever waited for the store once does not try their luck with it again.
-                Err(_) => return make().await.map_err(FillError::Fill),
+                Err(_) => return alone(make).await,
             }
             if timeout.is_zero() || !cache.inner.capabilities.stores {
-                return make().await.map_err(FillError::Fill);
+                return alone(make).await;
             }
             let fill = match cache.begin(&tags).await {
                 Ok(fill) => fill,
-                Err(_) => return make().await.map_err(FillError::Fill),
+                Err(_) => return alone(make).await,
             };
             match cache.inner.flights.join(&key, fill.fence(), WAITERS) {
-                Joined::Full => return make().await.map_err(FillError::Fill),
+                Joined::Full => return alone(make).await,
                 Joined::Wait(mut waiter) => {
                     let waited = tokio::select! {
                         outcome = waiter.wait() => Some(outcome),
@@ -113,33 +170,43 @@ where
                     };
                     match waited {
                         Some(Outcome::Abandoned) => {}
-                        Some(Outcome::Value(Some(bytes))) => match cache.inner.codec.decode(&bytes) {
-                            Ok(value) => return Ok(value),
+                        Some(Outcome::Value(Some(made))) => match cache.inner.codec.decode(&made.bytes) {
+                            Ok(value) => {
+                                made.origin.tell(cache);
+                                return Ok(value);
+                            }
                             // Another caller uses this key for another type.
-                            Err(_) => return make().await.map_err(FillError::Fill),
+                            Err(_) => return alone(make).await,
                         },
-                        Some(Outcome::Value(None)) | None => return make().await.map_err(FillError::Fill),
+                        Some(Outcome::Value(None)) | None => return alone(make).await,
                     }
                 }
                 Joined::Lead(leader) => {
                     let lease = match turn(cache, &key, &fill, max_fill, patience.as_mut()).await {
                         Place::Lead(lease) => lease,
-                        Place::Found(bytes) => {
-                            leader.publish(Some(bytes.clone()));
+                        Place::Found(entry, bytes) => {
+                            let origin = Origin { read: None, pairs: entry.stamp().tags.as_ref().into() };
+                            origin.tell(cache);
+                            leader.publish(Some(Made { bytes: bytes.clone(), origin }));
                             match cache.inner.codec.decode(&bytes) {
                                 Ok(value) => return Ok(value),
-                                Err(_) => return make().await.map_err(FillError::Fill),
+                                Err(_) => return alone(make).await,
                             }
                         }
-                        Place::TooLong => return make().await.map_err(FillError::Fill),
+                        Place::TooLong => return alone(make).await,
                     };
-                    return match make().await {
+                    let read = attach.then(Attachment::new);
+                    let made = match &read {
+                        Some(read) => read.scope(make()).await,
+                        None => make().await,
+                    };
+                    return match made {
                         Ok(value) => {
                             let bytes = cache.inner.codec.encode(&value).map_err(|e| {
                                 leader.publish(None);
                                 FillError::Cache(e)
                             })?;
-                            let winner = land(cache, &key, &leader, &fill, bytes, timeout).await;
+                            let winner = land(cache, &key, &leader, fill, read, bytes, timeout).await;
                             Ok(winner
                                 .and_then(|bytes| cache.inner.codec.decode(&bytes).ok())
                                 .unwrap_or(value))
@@ -163,7 +230,7 @@ enum Place {
     /// Make it; with a lease where there are any.
     Lead(Option<Lease>),
     /// It was made.
-    Found(Bytes),
+    Found(Entry, Bytes),
     /// It was waited for long enough.
     TooLong,
 }
@@ -188,7 +255,7 @@ async fn turn(
         if let Ok(Some(entry)) = cache.lookup_one(key).await
             && let Ok(bytes) = pack::bytes(entry.value())
         {
-            return Place::Found(bytes);
+            return Place::Found(entry, bytes);
         }
         match turn {
             Some(Turn::Look) => {}
@@ -203,42 +270,72 @@ async fn turn(
 async fn land(
     cache: &Cache,
     key: &Key,
-    leader: &Leader<Option<Bytes>>,
-    fill: &Fill,
+    leader: &Leader<Option<Made>>,
+    mut fill: Fill,
+    read: Option<Attachment>,
     bytes: Bytes,
     timeout: Timeout,
 ) -> Option<Bytes> {
-    // A store that fails was reported where it did.
-    let winner = store(cache, key, leader, fill, bytes.clone(), timeout).await.unwrap_or_default();
-    leader.publish(Some(winner.clone().unwrap_or(bytes)));
-    winner
+    let unpaired = match &read {
+        Some(read) => read.give(cache, &mut fill),
+        None => Ok(Vec::new()),
+    };
+    let winner = match unpaired {
+        // A store that fails was reported where it did.
+        Ok(unpaired) => {
+            store(cache, key, leader, &fill, &unpaired, bytes.clone(), timeout).await.unwrap_or_default()
+        }
+        Err(why) => {
+            tracing::debug!(target: "larder::decision", cache = cache.name(), reason = why.as_str(), "a value was not stored");
+            None
+        }
+    };
+    // Even if it was not stored, it is what the caller makes things of: with its tags as they stood when it was begun.
+    let (bytes, origin, won) = match winner {
+        Some(winner) => {
+            let origin = Origin { read: None, pairs: winner.stamp().tags.as_ref().into() };
+            (pack::bytes(winner.value()).unwrap_or(bytes), origin, true)
+        }
+        None => (bytes, Origin { read, pairs: fill.captured().into() }, false),
+    };
+    origin.tell(cache);
+    leader.publish(Some(Made { bytes: bytes.clone(), origin }));
+    won.then_some(bytes)
 }
 
 async fn store(
     cache: &Cache,
     key: &Key,
-    leader: &Leader<Option<Bytes>>,
+    leader: &Leader<Option<Made>>,
     fill: &Fill,
+    unpaired: &[Tag],
     bytes: Bytes,
     timeout: Timeout,
-) -> Result<Option<Bytes>, Error> {
+) -> Result<Option<Entry>, Error> {
     let expires = timeout.expires(cache.inner.clock.now());
-    let Some(stamp) = cache.seal(fill, &[], expires).await? else { return Ok(None) };
+    let Some(stamp) = cache.seal(fill, unpaired, expires).await? else { return Ok(None) };
     // Set or deleted meanwhile: what we made is older than that.
     if !leader.is_open() {
         return Ok(None);
     }
-    if cache.put(key, Entry::new(Value::Bytes(bytes), expires, stamp), When::Absent).await? {
+    let entry = Entry::new(Value::Bytes(bytes), expires, stamp);
+    let mut stored = cache.put(key, entry.clone(), When::Absent).await?;
+    if !stored && !cache.inner.capabilities.verifies {
+        if let Some(winner) = cache.lookup_one(key).await? {
+            return Ok(Some(winner));
+        }
+        // What stands there is invalid, and must not win.
+        cache.evict(key).await?;
+        stored = cache.put(key, entry, When::Absent).await?;
+    }
+    if stored {
         // Set or deleted between our look and our put: at worst a newer value goes with ours, and is made again.
         if !leader.is_open() {
             cache.evict(key).await?;
         }
         return Ok(None);
     }
-    match cache.lookup_one(key).await? {
-        Some(entry) => pack::bytes(entry.value()).map(Some),
-        None => Ok(None),
-    }
+    cache.lookup_one(key).await
 }
 
 /// Adds the setters that both share.
@@ -279,6 +376,14 @@ macro_rules! setters {
                 $spec.version = Some(version);
                 $rebuild
             }
+
+            /// Whether the tags of what is read while the value is made become its own, and its tags those of a page or value that is
+            /// being made with it; they do unless said otherwise. With `false` it stands apart, in both directions.
+            pub fn attach(self, attach: bool) -> Self {
+                let mut $spec = self.0;
+                $spec.attach = attach;
+                $rebuild
+            }
         }
 
         impl<$($g),*> fmt::Debug for $name<'_, $($g),*> {
@@ -305,9 +410,9 @@ where
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Spec { cache, key, version, timeout, tags, max_wait, max_fill, make, value } = self.0;
+        let Spec { cache, key, version, timeout, tags, max_wait, max_fill, attach, make, value } = self.0;
         let make = || async { Ok::<T, Infallible>(make().await) };
-        let spec = Spec { cache, key, version, timeout, tags, max_wait, max_fill, make, value };
+        let spec = Spec { cache, key, version, timeout, tags, max_wait, max_fill, attach, make, value };
         Box::pin(async move {
             match spec.run().await {
                 Ok(value) => Ok(value),

@@ -1,11 +1,13 @@
 //! Reading entries as they are: what the low-level operations and the layers above stand on.
 
 use super::Cache;
+use crate::attachment::Attachment;
 use crate::backend::Backend;
 use crate::entry::Entry;
 use crate::error::Error;
 use crate::events::Operation;
 use crate::key::Key;
+use crate::tag::{Stamp, Tag};
 
 impl Cache {
     /// The valid entries under `keys`, in one step where the backend can. An entry is valid if it is not expired and was not
@@ -53,6 +55,24 @@ impl Cache {
         match self.lookup_now(key) {
             Some(found) => Ok(found),
             None => Ok(self.lookup(std::slice::from_ref(key)).await?.pop().flatten()),
+        }
+    }
+
+    /// Notes for what is being made that a value with this stamp went into it.
+    pub(super) fn note_read(&self, stamp: &Stamp) {
+        if !stamp.tags.is_empty()
+            && let Some(making) = Attachment::current()
+        {
+            making.note(self, &stamp.tags, &[]);
+        }
+    }
+
+    /// Notes for what is being made that a value with these tags was made for it, or beside it.
+    pub(super) fn note_written(&self, tags: &[Tag]) {
+        if !tags.is_empty()
+            && let Some(making) = Attachment::current()
+        {
+            making.note(self, &[], tags);
         }
     }
 

@@ -25,7 +25,7 @@ impl Cache {
     /// When awaited: what the backend gives, and [`Deadline`](crate::ErrorKind::Deadline).
     pub fn get_many<T, K: Into<String>>(&self, keys: impl IntoIterator<Item = K>) -> GetMany<'_, T> {
         let names = keys.into_iter().map(Into::into).collect();
-        GetMany { cache: self, version: None, names, value: PhantomData }
+        GetMany { cache: self, version: None, attach: true, names, value: PhantomData }
     }
 
     /// Stores several values in one step where the backend can, and gives the keys of those that it refused (one that is too
@@ -82,6 +82,7 @@ impl Cache {
         timeout: Timeout,
         tags: &[Tag],
     ) -> Result<Vec<(usize, Error)>, Error> {
+        self.note_written(tags);
         let timeout = timeout.or(self.inner.timeout);
         if timeout.is_zero() {
             return self.evict_many(&keys).await.map(|_| Vec::new());
@@ -107,8 +108,17 @@ impl Cache {
 pub struct GetMany<'a, T> {
     cache: &'a Cache,
     version: Option<u64>,
+    attach: bool,
     names: Vec<String>,
     value: PhantomData<fn() -> T>,
+}
+
+impl<T> GetMany<'_, T> {
+    /// Whether the tags of what is found go to a page or value that is being made with it; they do unless said otherwise.
+    pub fn attach(mut self, attach: bool) -> Self {
+        self.attach = attach;
+        self
+    }
 }
 
 operation!(GetMany<T: DeserializeOwned, Send>, HashMap<String, T>, Get, |this| async move {
@@ -120,6 +130,9 @@ operation!(GetMany<T: DeserializeOwned, Send>, HashMap<String, T>, Get, |this| a
     let mut found = HashMap::with_capacity(names.len());
     for ((name, key), entry) in names.into_iter().zip(&keys).zip(cache.lookup(&keys).await?) {
         let Some(entry) = entry else { continue };
+        if this.attach {
+            cache.note_read(entry.stamp());
+        }
         if let Some(value) = cache.decode(key, &entry).await? {
             found.insert(name, value);
         }

@@ -34,7 +34,6 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::backend::{Backend, Capabilities, When};
@@ -53,6 +52,7 @@ use crate::tag::{Fill, Stamp, Tag};
 use crate::timeout::Timeout;
 
 pub use builder::CacheBuilder;
+use fill::Made;
 use guarded::Allowance;
 
 pub use fill::{GetOrSet, TryGetOrSet};
@@ -101,7 +101,7 @@ struct Inner {
     ignore_errors: bool,
     circuit: Option<Circuit>,
     reporter: Reporter,
-    flights: Flights<Option<Bytes>>,
+    flights: Flights<Option<Made>>,
     remembered: Remembered,
     attached: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
@@ -150,6 +150,12 @@ impl Cache {
     /// Whether both handles are the same cache.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
+    /// Whether what is invalidated in one is invalidated in the other: the same backend, and the same namespace.
+    pub fn shares_store_with(&self, other: &Self) -> bool {
+        self.is_same(other)
+            || (self.inner.backend.is_same(&other.inner.backend) && self.inner.space == other.inner.space)
     }
 
     /// Begins the key of a page or another thing with a long identity, in this cache's namespace and version.

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Cache;
+use crate::attachment::unattached;
 use crate::backend::{Backend, When};
 use crate::entry::{Entry, Value};
 use crate::error::{Error, ErrorKind};
@@ -27,7 +28,7 @@ impl Cache {
     /// # Errors
     /// When awaited: what the backend gives, and [`Deadline`](ErrorKind::Deadline).
     pub fn get<'a, T>(&'a self, key: &'a str) -> Get<'a, T> {
-        Get { cache: self, key, version: None, value: PhantomData }
+        Get { cache: self, key, version: None, attach: true, value: PhantomData }
     }
 
     /// Stores a value; a timeout of zero removes what was there.
@@ -92,7 +93,10 @@ impl Cache {
     /// The value under `key`.
     pub(super) async fn read<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, Error> {
         match self.lookup_one(key).await? {
-            Some(entry) => self.decode(key, &entry).await,
+            Some(entry) => {
+                self.note_read(entry.stamp());
+                self.decode(key, &entry).await
+            }
             None => Ok(None),
         }
     }
@@ -123,6 +127,8 @@ impl Cache {
         tags: &[Tag],
         when: When,
     ) -> Result<bool, Error> {
+        // Whoever sets a value while a page is made, made the page of the same.
+        self.note_written(tags);
         let timeout = timeout.or(self.inner.timeout);
         if timeout.is_zero() {
             // Nothing to store; `add` says whether it would have stored.
@@ -198,12 +204,24 @@ pub struct Get<'a, T> {
     cache: &'a Cache,
     key: &'a str,
     version: Option<u64>,
+    attach: bool,
     value: PhantomData<fn() -> T>,
+}
+
+impl<T> Get<'_, T> {
+    /// Whether the tags of what is found go to a page or value that is being made with it; they do unless said otherwise.
+    pub fn attach(mut self, attach: bool) -> Self {
+        self.attach = attach;
+        self
+    }
 }
 
 operation!(Get<T: DeserializeOwned, Send>, Option<T>, Get, |this| async move {
     let key = this.cache.value_key(this.key, this.version);
-    this.cache.read(&key).await
+    match this.attach {
+        true => this.cache.read(&key).await,
+        false => unattached(this.cache.read(&key)).await,
+    }
 });
 
 /// See [`Cache::set`].
@@ -300,7 +318,11 @@ pub struct Has<'a> {
 
 operation!(Has, bool, Get, |this| async move {
     let key = this.cache.value_key(this.key, this.version);
-    Ok(this.cache.lookup_one(&key).await?.is_some())
+    let found = this.cache.lookup_one(&key).await?;
+    if let Some(entry) = &found {
+        this.cache.note_read(entry.stamp());
+    }
+    Ok(found.is_some())
 });
 
 /// See [`Cache::incr`].

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::ops::Running;
 use super::{Cache, Set};
+use crate::attachment::unattached;
 use crate::codec::Codec;
 use crate::entry::{SharedValue, Value};
 use crate::error::Error;
@@ -40,7 +41,7 @@ impl Cache {
     /// # Errors
     /// When awaited: as [`get`](Self::get).
     pub fn get_shared<'a, T>(&'a self, key: &'a str) -> GetShared<'a, T> {
-        GetShared { cache: self, key, version: None, value: PhantomData }
+        GetShared { cache: self, key, version: None, attach: true, value: PhantomData }
     }
 
     async fn read_shared<T>(&self, key: &Key) -> Result<Option<Arc<T>>, Error>
@@ -48,6 +49,7 @@ impl Cache {
         T: DeserializeOwned + Send + Sync + 'static,
     {
         let Some(entry) = self.lookup_one(key).await? else { return Ok(None) };
+        self.note_read(entry.stamp());
         if let Value::Shared(value) = entry.value()
             && let Ok(kept) = Arc::clone(value).into_any().downcast::<Kept<T>>()
         {
@@ -63,10 +65,17 @@ pub struct GetShared<'a, T> {
     cache: &'a Cache,
     key: &'a str,
     version: Option<u64>,
+    attach: bool,
     value: PhantomData<fn() -> T>,
 }
 
 impl<T> GetShared<'_, T> {
+    /// Whether the tags of what is found go to a page or value that is being made with it; they do unless said otherwise.
+    pub fn attach(mut self, attach: bool) -> Self {
+        self.attach = attach;
+        self
+    }
+
     /// Another version than the cache's own.
     pub fn version(mut self, version: u64) -> Self {
         self.version = Some(version);
@@ -81,7 +90,11 @@ impl<'a, T: DeserializeOwned + Send + Sync + 'static> IntoFuture for GetShared<'
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let key = self.cache.value_key(self.key, self.version);
-            self.cache.forgive(Operation::Get, self.cache.read_shared(&key).await)
+            let found = match self.attach {
+                true => self.cache.read_shared(&key).await,
+                false => unattached(self.cache.read_shared(&key)).await,
+            };
+            self.cache.forgive(Operation::Get, found)
         })
     }
 }

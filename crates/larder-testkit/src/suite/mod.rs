@@ -8,6 +8,7 @@
 //! They decide by [`Capabilities`](larder_core::Capabilities) alone what a backend can't do, and then ask that it says so.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+pub mod attachment;
 pub mod batches;
 pub mod codecs;
 pub mod compare;

@@ -57,7 +57,7 @@ where
     lead.gateway = Some(Gateway {
         rules: Arc::clone(&ask.rules),
         authority: ask.authority.clone(),
-        held_part: found.parts.first().map(|held| Arc::clone(&held.page)),
+        held_part: found.parts.first().map(|held| (Arc::clone(&held.page), held.entry.clone())),
         conditional: !matches!(sent, Sent::Plain) || lead.leader.is_some(),
         // A QUERY is keyed on its content, which is not at hand any more.
         asked: (ask.asked.method.as_str() != "QUERY").then(|| Arc::clone(&ask.asked)),
@@ -77,7 +77,8 @@ where
     let work = async move {
         let _guard = PanicGuard(lead.leader.clone());
         let again = again(&parts, &lead);
-        let response = match service.clone().oneshot(Request::from_parts(parts, body)).await {
+        let making = lead.noting(service.clone().oneshot(Request::from_parts(parts, body)));
+        let response = match making.await {
             Ok(response) => into_body(response),
             Err(error) => {
                 return match stand_in(&lead, &found, &ask, StaleOnError::Disconnected, None) {
@@ -98,7 +99,7 @@ where
             // It spoke of something we don't have: once more, without conditions.
             Settled::Again(response) => match (again, no_body::<B>()) {
                 (Some(parts), Some(body)) => {
-                    into_body(service.oneshot(Request::from_parts(parts, body)).await?)
+                    into_body(lead.noting(service.oneshot(Request::from_parts(parts, body))).await?)
                 }
                 _ => response,
             },
@@ -325,8 +326,19 @@ async fn store(
 ) -> Result<bool, larder_core::Error> {
     let cache = &lead.visit.cache;
     let until = (keep != UnixMillis::MAX).then_some(keep);
-    let tags = tags(lead, &page.headers);
-    let Some(stamp) = cache.seal(&lead.fill, &tags, until).await? else { return Ok(false) };
+    let mut tags = tags(lead, &page.headers);
+    let mut fill = lead.fill.clone();
+    // What was confirmed is as old as it was: it stays under the tags that it was stored with.
+    if let Some(entry) = &held.entry {
+        fill.inherit(entry.stamp());
+    }
+    if let Some(attachment) = &lead.attachment {
+        match attachment.give(cache, &mut fill) {
+            Ok(unpaired) => tags.extend(unpaired),
+            Err(_) => return Ok(false),
+        }
+    }
+    let Some(stamp) = cache.seal(&fill, &tags, until).await? else { return Ok(false) };
     let limit = lead.visit.engine.settings().max_variants;
     let place = Place { identity: &lead.visit.identity, variant: &held.variant, fields: &held.fields, limit };
     place.store(cache, page, until, stamp).await?;
@@ -375,6 +387,9 @@ async fn complete(lead: &Lead, ask: &Ask, held: &Held, response: Response<Body>,
     match combine(&ask.rules, &held.page, &newer, now) {
         Some(mut whole) if whole.status == StatusCode::OK => {
             whole.headers.remove(super::ASKED_RANGE);
+            if let (Some(attachment), Some(entry)) = (&lead.attachment, &held.entry) {
+                attachment.read(&lead.visit.cache, entry);
+            }
             let mut response = Response::new(Body::from(whole.body));
             *response.headers_mut() = whole.headers;
             Settled::New(response)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use larder_core::{Error, Key};
+use larder_core::{Entry, Error, Key};
 use larder_http::{NoVarySearch, StoredResponse, VaryFields};
 
 use crate::engine::Visit;
@@ -19,6 +19,8 @@ pub(crate) struct Held {
     pub(crate) key: Key,
     pub(crate) fields: VaryFields,
     pub(crate) variant: Variant,
+    /// The entry that it was read from.
+    pub(crate) entry: Option<Entry>,
 }
 
 /// What a look found.
@@ -54,8 +56,13 @@ pub(super) async fn look(visit: &Visit, search: Option<&NoVarySearch>) -> Result
             && *page.meta.key == *key.identity()
         {
             let variant = identity.variant(&VaryFields::default(), headers, true);
-            let held =
-                Held { page: Arc::clone(page), key: key.clone(), fields: VaryFields::default(), variant };
+            let held = Held {
+                page: Arc::clone(page),
+                key: key.clone(),
+                fields: VaryFields::default(),
+                variant,
+                entry: reading.heads[twin].clone(),
+            };
             found.place(twin, held);
         }
         if twin == 0
@@ -67,12 +74,13 @@ pub(super) async fn look(visit: &Visit, search: Option<&NoVarySearch>) -> Result
             found.others = true;
             let variant = identity.variant(set, headers, true);
             for key in variant.slots(identity, limit) {
-                let record = reading.slot(&key).and_then(|entry| Record::from_entry(entry).ok());
+                let entry = reading.slot(&key);
+                let record = entry.and_then(|entry| Record::from_entry(entry).ok());
                 let Some(page) = record.as_ref().and_then(|record| record.page.as_ref()) else { continue };
                 // The slot is shared; only the whole identity says whose page this is.
                 if *page.meta.key == *variant.key().identity() {
                     let (page, fields, variant) = (Arc::clone(page), set.clone(), variant.clone());
-                    found.place(twin, Held { page, key, fields, variant });
+                    found.place(twin, Held { page, key, fields, variant, entry: entry.cloned() });
                 }
             }
         }

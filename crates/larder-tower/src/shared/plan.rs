@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::response::Parts;
 use http::{HeaderMap, Method, StatusCode, header};
-use larder_core::{Tag, UnixMillis};
+use larder_core::{Entry, Tag, UnixMillis};
 use larder_http::shared::{Received, Rules, cache_groups};
 use larder_http::{
     CacheControl, NoVarySearch, Reason, StoredResponse, Vary, VaryFields, format_date, patch_vary,
@@ -25,8 +25,8 @@ pub(crate) struct Gateway {
     pub(crate) rules: Arc<Rules>,
     /// Whose groups a response may join.
     pub(crate) authority: String,
-    /// The part that a part may be joined with.
-    pub(crate) held_part: Option<Arc<StoredResponse>>,
+    /// The part that a part may be joined with, and the entry that it was read from.
+    pub(crate) held_part: Option<(Arc<StoredResponse>, Option<Entry>)>,
     /// The client's own conditions were taken from the request.
     pub(crate) conditional: bool,
     /// The request as the client sent it; `None` if the key is not to be made anew.
@@ -42,7 +42,7 @@ pub(crate) struct GatewayPlan {
     /// The fields for this client; those stored lack what must not be stored.
     pub(crate) client: HeaderMap,
     rules: Arc<Rules>,
-    held_part: Option<Arc<StoredResponse>>,
+    held_part: Option<(Arc<StoredResponse>, Option<Entry>)>,
     /// Where it is stored if its own rule for the query is another than the one by which it was looked for.
     pub(crate) identity: Option<Identity>,
 }
@@ -50,11 +50,12 @@ pub(crate) struct GatewayPlan {
 impl GatewayPlan {
     /// What a part is joined with when it is stored.
     pub(crate) fn parts(&self, visit: &Visit, fields: &VaryFields) -> Option<landing::Parts> {
-        let held = self.held_part.as_ref().filter(|_| self.is_part)?;
+        let (held, entry) = self.held_part.as_ref().filter(|_| self.is_part)?;
         let whole = visit.identity.variant(fields, &visit.headers, true);
         Some(landing::Parts {
             rules: Arc::clone(&self.rules),
             held: Arc::clone(held),
+            entry: entry.clone(),
             whole: (visit.identity.clone(), whole),
         })
     }
