@@ -43,7 +43,7 @@
 //!
 //! `config` (default): [`from_file`], [`from_env`] and [`config`]. `memory` (default): [`memory:`](larder_memory). `file`: `file:///dir`. `redis`: `redis://host:6379/1` and
 //! `redis+unix:///path`; `redis-tls`: `rediss://` as well; `redis-cluster`: `redis+cluster://a:7000,b:7000`. `memcached`: `memcached://a:11211,b:11211` and `memcached+unix:///path`. `sqlite`: `sqlite:///file.db`. `postgres`: `postgres://host/database`, `mysql`: `mysql://host/database`; `postgres-tls`, `mysql-tls`: the same over TLS. `tiered`: `tiered:?l2=redis://host`. `zstd`, `lz4`: `compression=zstd` and
-//! `compression=lz4` in any URL. `session`: `tower_sessions` sessions are asked whether a page changed them. `minijinja`, `askama`, `tera`: template fragments in that engine. Features add; none changes what another does.
+//! `compression=lz4` in any URL. `session`: [stores](session) for `tower_sessions`, and pages kept apart by its sessions. `minijinja`, `askama`, `tera`: template fragments in that engine. Features add; none changes what another does.
 
 #[cfg(feature = "config")]
 pub mod config;
@@ -86,6 +86,8 @@ pub use larder_memcached as memcached;
 pub use larder_memory as memory;
 #[cfg(feature = "redis")]
 pub use larder_redis as redis;
+#[cfg(feature = "session")]
+pub use larder_session as session;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub use larder_sql as sql;
 #[cfg(feature = "tiered")]
@@ -107,9 +109,14 @@ struct HttpRules;
 struct BehindACdn;
 
 /// The examples of the guide for those who come from Django, compiled.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "session"))]
 #[doc = include_str!("../../../docs/coming-from-django.md")]
 struct ComingFromDjango;
+
+/// The examples of the page about sessions, compiled.
+#[cfg(all(doctest, feature = "session"))]
+#[doc = include_str!("../../../docs/sessions.md")]
+struct Sessions;
 
 /// The examples of the page about configuration, compiled.
 #[cfg(all(doctest, feature = "config"))]

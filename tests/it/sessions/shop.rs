@@ -162,7 +162,7 @@ pub(crate) struct Shown {
     pub(crate) text: String,
     pub(crate) cache_status: String,
     pub(crate) vary: String,
-    pub(crate) sets_cookie: bool,
+    pub(crate) set_cookie: String,
 }
 
 impl Shown {
@@ -175,6 +175,16 @@ impl Shown {
 impl Visitor {
     pub(crate) fn new() -> Self {
         Self { client: client(), cookie: None }
+    }
+
+    /// Somebody whose browser sends this cookie.
+    pub(crate) fn with_cookie(cookie: &str) -> Self {
+        Self { client: client(), cookie: Some(cookie.to_owned()) }
+    }
+
+    /// The cookie that it would send now.
+    pub(crate) fn cookie(&self) -> Option<&str> {
+        self.cookie.as_deref()
     }
 
     /// Whether it has a session, as far as its browser knows.
@@ -200,11 +210,10 @@ impl Visitor {
             lines.map(|line| line.to_str().expect("text")).collect::<Vec<_>>().join(", ")
         };
         let (cache_status, vary, set) = (field("cache-status"), field("vary"), field("set-cookie"));
-        let sets_cookie = !set.is_empty();
         if let Some(pair) = set.split(';').next().filter(|pair| pair.starts_with("id=")) {
             self.cookie = (pair.len() > 3).then(|| pair.to_owned());
         }
-        Shown { text: text(response).await, cache_status, vary, sets_cookie }
+        Shown { text: text(response).await, cache_status, vary, set_cookie: set }
     }
 }
 

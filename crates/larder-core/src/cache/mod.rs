@@ -25,6 +25,7 @@ mod packing;
 mod parts;
 mod replace;
 mod shared;
+mod swap;
 mod ttl;
 mod versions;
 
@@ -262,6 +263,13 @@ impl Cache {
     /// What the backend gives.
     pub async fn close(&self) -> Result<(), Error> {
         self.inner.backend.close().await
+    }
+}
+
+/// Another handle on the same cache.
+impl From<&Cache> for Cache {
+    fn from(cache: &Cache) -> Self {
+        cache.clone()
     }
 }
 
