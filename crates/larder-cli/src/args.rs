@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand};
 use larder::Timeout;
 
+use crate::warm::Warm;
+
 /// Looks into a cache and changes it, whatever its backend, and never outside its namespace (the prefix of its URL).
 ///
 /// Exit codes: 0 if what was asked for was there or is done, 1 if it was not there, 2 if something is wrong.
@@ -95,6 +97,8 @@ pub(crate) enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// Ask a site for its pages, so that its cache has them before visitors come; needs no --cache
+    Warm(Box<Warm>),
     /// See whether the store answers
     Ping {
         /// Print {"backend": …, "milliseconds": …}

@@ -45,6 +45,7 @@ pub(crate) async fn run(
         Command::Ttl { key, json } => work.ttl(&key, json, output).await,
         Command::Clear { yes } => work.clear(yes).await,
         Command::Ping { json } => work.ping(json, output).await,
+        Command::Warm(_) => Err(Failure::said("warm asks a site, and no cache")),
     }
 }
 

@@ -1,17 +1,18 @@
-//! `larder`: looks into a cache and changes it, whatever its backend, and never outside its namespace.
+//! `larder`: looks into a cache and changes it, whatever its backend, and never outside its namespace; and warms the cache of a site.
 
 mod args;
 mod commands;
 mod failure;
 mod open;
 mod output;
+mod warm;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use args::Args;
+use args::{Args, Command};
 use failure::Failure;
 use output::Output;
 
@@ -40,9 +41,12 @@ fn main() -> ExitCode {
 
 /// Whether what was asked for was there.
 fn run(args: Args, output: &mut Output<impl std::io::Write>) -> Result<bool, Failure> {
-    let opened = open::open(&args)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Said(format!("no runtime: {error}")))?;
+    if let Command::Warm(warm) = args.command {
+        return runtime.block_on(warm::run(*warm, output));
+    }
+    let opened = open::open(&args)?;
     runtime.block_on(async {
         let found = commands::run(args.command, &opened, args.version, output).await;
         // What it did is done, whatever becomes of the connection.

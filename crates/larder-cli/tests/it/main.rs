@@ -5,5 +5,6 @@ mod failures;
 mod program;
 mod redis;
 mod stores;
+mod warm;
 
 use program::{Ran, larder};
