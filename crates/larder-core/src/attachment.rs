@@ -139,6 +139,11 @@ impl Attachment {
         self.note(cache, &entry.stamp().tags, &[]);
     }
 
+    /// Notes that something with these tags was made and not stored in `cache`, and that what is being made here is made of it.
+    pub fn made(&self, cache: &Cache, tags: &[Tag]) {
+        self.note(cache, &[], tags);
+    }
+
     /// Notes that something stale was read: what is made of it is not stored.
     pub fn read_stale(&self) {
         self.each(|notes| notes.stale = true);

@@ -5,12 +5,12 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use larder_core::{Cache, FillError};
+use larder_core::{Attachment, Cache, FillError};
 use tokio::sync::oneshot;
 
 use crate::drive::{Patience, drive};
 use crate::markup::Markup;
-use crate::scope::{Body, Scope};
+use crate::scope::{Body, Scope, within_body};
 use crate::spec::Fragment;
 
 /// How long the body of one fragment waits for another that somebody else is making: who makes it may be waiting for ours.
@@ -31,7 +31,7 @@ pub(crate) enum Look {
 }
 
 enum Step {
-    Make,
+    Make(Option<Attachment>),
     Done(Result<String, FillError<Failed>>),
 }
 
@@ -40,41 +40,52 @@ pub(crate) fn look(cache: &Cache, fragment: &Fragment, scope: Scope, max_wait: D
     let key = fragment.key();
     let identity = crate::key::identity(&fragment.name, &fragment.vary_on);
     if fragment.timeout.or(cache.default_timeout()).is_zero() || scope.is_open(cache, &key) {
-        return Look::Make(Making::alone(scope));
+        return alone(cache, fragment, scope);
     }
     let (call, mut called) = oneshot::channel();
     let (hand, handed) = oneshot::channel::<Result<String, Failed>>();
     let make = async move || {
         // Who renders may have gone on without us.
-        _ = call.send(());
+        _ = call.send(Attachment::current());
         handed.await.unwrap_or(Err(Failed))
     };
     let (handle, timeout, tags) = (scope.handle(cache), fragment.timeout, fragment.tags.clone());
     let name = key.clone();
-    let mut running: Running =
-        Box::pin(async move { handle.try_get_or_set(&name, make).timeout(timeout).tags(tags).await });
+    let mut running: Running = Box::pin(async move {
+        handle.try_get_or_set(&name, make).timeout(timeout).tags(tags).max_wait(max_wait).await
+    });
     let limit = if scope.is_nested() { max_wait.min(NESTED) } else { max_wait };
     let step = std::future::poll_fn(|cx| {
         if let Poll::Ready(done) = running.as_mut().poll(cx) {
             return Poll::Ready(Step::Done(done));
         }
-        Pin::new(&mut called).poll(cx).map(|_| Step::Make)
+        Pin::new(&mut called).poll(cx).map(|reads| Step::Make(reads.ok().flatten()))
     });
     let patience = scope.patience();
-    let step = drive(step, patience, Instant::now() + limit);
+    let step = within_body(|| drive(step, patience, Instant::now() + limit));
     match step {
         Some(Step::Done(Ok(stored))) => match Markup::read(stored, &identity) {
             Some(markup) => Look::Found(markup),
             // Somebody else's, under the same name.
-            None => Look::Make(Making::alone(scope)),
+            None => alone(cache, fragment, scope),
         },
-        Some(Step::Make) => {
-            let body = scope.enter(cache, &key);
-            let fill = Fill { running, hand, identity, patience, max_wait, _body: body };
+        Some(Step::Make(reads)) => {
+            let body = scope.enter(cache, &key, reads.clone());
+            let fill = Fill { running, hand, identity, patience, max_wait, reads, body };
             Look::Make(Making { fill: Some(fill), scope })
         }
-        Some(Step::Done(Err(_))) | None => Look::Make(Making::alone(scope)),
+        Some(Step::Done(Err(_))) | None => alone(cache, fragment, scope),
     }
+}
+
+/// Rendered for the caller alone. Its tags are those of the page around it all the same.
+pub(crate) fn alone(cache: &Cache, fragment: &Fragment, scope: Scope) -> Look {
+    within_body(|| {
+        if let Some(around) = Attachment::current() {
+            around.made(cache, &fragment.tags);
+        }
+    });
+    Look::Make(Making::alone(scope))
 }
 
 /// The body is being rendered.
@@ -98,7 +109,12 @@ impl Making {
 
     /// Renders the body, and stores it if it can be rendered.
     pub(crate) fn run<E>(self, body: impl FnOnce() -> Result<Markup, E>) -> Result<Markup, E> {
-        match body() {
+        let reads = self.fill.as_ref().and_then(|fill| fill.reads.clone());
+        let made = match reads {
+            Some(reads) => reads.sync_scope(body),
+            None => body(),
+        };
+        match made {
             Ok(markup) => {
                 self.land(&markup);
                 Ok(markup)
@@ -132,14 +148,18 @@ struct Fill {
     identity: String,
     patience: Patience,
     max_wait: Duration,
-    _body: Body,
+    /// Notes what the body is made of.
+    reads: Option<Attachment>,
+    body: Body,
 }
 
 impl Fill {
     fn finish(self, made: Result<String, Failed>) {
+        // What becomes of it is for the body around it to note.
+        drop(self.body);
         if self.hand.send(made).is_ok() {
             // What it comes to, the cache tells.
-            _ = drive(self.running, self.patience, Instant::now() + self.max_wait);
+            _ = within_body(|| drive(self.running, self.patience, Instant::now() + self.max_wait));
         }
     }
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use larder_core::{Cache, Caches, Error, ErrorKind};
+use larder_core::{Attachment, Cache, Caches, Error, ErrorKind};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::drive::Patience;
-use crate::fill::{Look, Making, look};
+use crate::fill::{Look, Making, alone, look};
 use crate::markup::Markup;
 use crate::scope::Scope;
 use crate::spec::Fragment;
@@ -115,11 +115,15 @@ impl Fragments {
         // It is never closed.
         let permit = Arc::clone(&self.renders).acquire_owned().await.ok();
         let span = tracing::Span::current();
+        let around = Attachment::current();
         let rendered = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let _span = span.entered();
             let _scope = Scope::begin(Patience::Blocking);
-            render()
+            match around {
+                Some(around) => around.sync_scope(render),
+                None => render(),
+            }
         });
         match rendered.await {
             Ok(rendered) => rendered,
@@ -165,11 +169,11 @@ impl Fragments {
         match scope.patience() {
             Patience::Nowhere => {
                 self.warn("there is no Tokio runtime here");
-                return Ok(Look::Make(Making::alone(scope)));
+                return Ok(alone(&cache, fragment, scope));
             }
             Patience::Now if cache.capabilities().shared => {
                 self.warn("the runtime has one thread, which can't wait for its own store: render with Fragments::render");
-                return Ok(Look::Make(Making::alone(scope)));
+                return Ok(alone(&cache, fragment, scope));
             }
             _ => {}
         }

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::fmt;
 
-use larder_core::Cache;
+use larder_core::{Attachment, Cache};
 
 use crate::drive::Patience;
 #[cfg(feature = "tera")]
@@ -20,11 +20,20 @@ struct Render {
     patience: Patience,
     /// One for each cache, so that all fragments together wait no longer for a store than one may.
     handles: Vec<Cache>,
-    /// The fragments whose bodies are being rendered, the innermost last: each with its cache and its key.
-    open: Vec<(Cache, String)>,
+    /// The fragments whose bodies are being rendered, the innermost last.
+    open: Vec<Open>,
     /// Those of engines that come back with the body, by number.
     #[cfg(feature = "tera")]
     aside: Vec<(u64, Making)>,
+}
+
+/// A fragment whose body is being rendered.
+#[derive(Debug)]
+struct Open {
+    cache: Cache,
+    key: String,
+    /// Notes what it is made of.
+    reads: Option<Attachment>,
 }
 
 /// A rendering on this thread, until it is dropped.
@@ -79,7 +88,8 @@ impl Scope {
 
     /// Whether the body of this fragment is being rendered right now, so that it would wait for itself.
     pub(crate) fn is_open(&self, cache: &Cache, key: &str) -> bool {
-        with(|render| render.open.iter().any(|(c, k)| c.is_same(cache) && k == key)).unwrap_or(false)
+        with(|render| render.open.iter().any(|open| open.cache.is_same(cache) && open.key == key))
+            .unwrap_or(false)
     }
 
     /// Whether this is inside the body of a fragment.
@@ -87,9 +97,9 @@ impl Scope {
         with(|render| !render.open.is_empty()).unwrap_or(false)
     }
 
-    pub(crate) fn enter(&self, cache: &Cache, key: &str) -> Body {
+    pub(crate) fn enter(&self, cache: &Cache, key: &str, reads: Option<Attachment>) -> Body {
         let depth = with(|render| {
-            render.open.push((cache.clone(), key.to_owned()));
+            render.open.push(Open { cache: cache.clone(), key: key.to_owned(), reads });
             render.open.len()
         });
         Body { depth: depth.unwrap_or(0) }
@@ -126,6 +136,16 @@ impl Drop for Body {
 
 fn with<T>(look: impl FnOnce(&mut Render) -> T) -> Option<T> {
     RENDERS.with_borrow_mut(|renders| renders.last_mut().map(look))
+}
+
+/// Runs what belongs to the innermost body, so that what it reads is noted there. Engines that come back with a body do not render it inside of
+/// anything that could do so.
+pub(crate) fn within_body<T>(run: impl FnOnce() -> T) -> T {
+    let reads = with(|render| render.open.last().and_then(|open| open.reads.clone()));
+    match reads.flatten() {
+        Some(reads) => reads.sync_scope(run),
+        None => run(),
+    }
 }
 
 /// Keeps a fragment until its body is there, or the rendering is over; the number to take it back by. Where no rendering is known of, nobody would

@@ -12,6 +12,7 @@
 //! | [`PageTags`], [`PageTimeout`] | what a handler puts beside its response |
 //! | [`invalidates`], [`Invalidates`] | what a write route makes out of date |
 //! | [`Pages`], [`Refresh`], [`RefreshLayer`] | pages kept warm, and made anew on demand |
+//! | [`RequestScope`], [`RequestScopeLayer`] | what is made once for each request |
 //! | [`never_cache`], [`cache_control`], [`vary_on`], [`conditional_get`] | Django's header decorators |
 //! | [`IGNORED_COOKIES`], [`CookieRule`], [`IDENTITY_HEADERS`] | which cookies a page may depend on, and what else names the user |
 
@@ -41,6 +42,7 @@ mod policy;
 mod reading;
 mod record;
 mod refresh;
+mod request_scope;
 mod respond;
 mod session;
 mod settings;
@@ -67,5 +69,6 @@ pub use pair::Ticket;
 pub use parts::{PageTags, PageTimeout};
 pub use policy::{OriginUnreachable, Policy};
 pub use refresh::{Refresh, RefreshLayer, RefreshService};
+pub use request_scope::{RequestScope, RequestScopeLayer, RequestScopeService};
 pub use settings::{CacheChoice, Level, Settings};
 pub use stale::EarlyRefresh;

@@ -33,6 +33,9 @@
 //! | cache a whole site | [`site()`], or [`UpdateCacheLayer`] and [`FetchFromCacheLayer`] around my middleware |
 //! | name my caches in a file or in the environment | [`from_file`], [`from_env`], [`config`] |
 //! | keep single values | [`Cache`]: `get`, `set`, `try_get_or_set`, … |
+//! | keep what an async function gives | `#[cached]`, feature `macros` |
+//! | make something once for each request | [`RequestScope`]; `#[once_per_request]` |
+//! | keep a part of a page | [`Fragments`](https://docs.rs/larder/latest/larder/fragment/), features `minijinja`, `askama`, `tera` |
 //! | forget pages and values together | tags: [`PageTags`], [`Cache::invalidate`] |
 //! | forget them when my data changes | [`Changes`], [`invalidates`], [`Invalidates`] |
 //! | keep pages and values warm on a schedule | [`Warmer`], [`Pages`] |
@@ -43,10 +46,12 @@
 //!
 //! `config` (default): [`from_file`], [`from_env`] and [`config`]. `memory` (default): [`memory:`](larder_memory). `file`: `file:///dir`. `redis`: `redis://host:6379/1` and
 //! `redis+unix:///path`; `redis-tls`: `rediss://` as well; `redis-cluster`: `redis+cluster://a:7000,b:7000`. `memcached`: `memcached://a:11211,b:11211` and `memcached+unix:///path`. `sqlite`: `sqlite:///file.db`. `postgres`: `postgres://host/database`, `mysql`: `mysql://host/database`; `postgres-tls`, `mysql-tls`: the same over TLS. `tiered`: `tiered:?l2=redis://host`. `zstd`, `lz4`: `compression=zstd` and
-//! `compression=lz4` in any URL. `session`: [stores](session) for `tower_sessions`, and pages kept apart by its sessions. `minijinja`, `askama`, `tera`: template fragments in that engine. Features add; none changes what another does.
+//! `compression=lz4` in any URL. `session`: [stores](session) for `tower_sessions`, and pages kept apart by its sessions. `minijinja`, `askama`, `tera`: template fragments in that engine. `macros`: [`cached`](macro@cached) and [`once_per_request`](macro@once_per_request). Features add; none changes what another does.
 
 #[cfg(feature = "config")]
 pub mod config;
+#[cfg(feature = "macros")]
+pub mod memo;
 mod open;
 pub mod prelude;
 
@@ -66,8 +71,8 @@ pub use larder_site::{
 pub use larder_tower::{
     CacheChoice, CacheControlLayer, CachesLayer, ConditionalGetLayer, CookieRule, IDENTITY_HEADERS,
     IGNORED_COOKIES, Invalidates, InvalidatesLayer, NeverCacheLayer, OriginUnreachable, PageTags,
-    PageTimeout, Pages, Policy, Refresh, RefreshLayer, ServerTimingLayer, VaryOnLayer, cache_control,
-    conditional_get, invalidates, never_cache, server_timing, vary_on,
+    PageTimeout, Pages, Policy, Refresh, RefreshLayer, RequestScope, RequestScopeLayer, ServerTimingLayer,
+    VaryOnLayer, cache_control, conditional_get, invalidates, never_cache, server_timing, vary_on,
 };
 pub use open::{open, schemes};
 
@@ -80,6 +85,8 @@ pub use larder_file as file;
 pub use larder_fragment as fragment;
 #[cfg(any(feature = "minijinja", feature = "askama", feature = "tera"))]
 pub use larder_fragment::{Fragments, fragment_key};
+#[cfg(feature = "macros")]
+pub use larder_macros::{cached, once_per_request};
 #[cfg(feature = "memcached")]
 pub use larder_memcached as memcached;
 #[cfg(feature = "memory")]
@@ -94,7 +101,7 @@ pub use larder_sql as sql;
 pub use larder_tiered as tiered;
 
 /// The README's examples, compiled.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "macros"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
@@ -127,3 +134,8 @@ struct Configuration;
 #[cfg(all(doctest, feature = "minijinja", feature = "askama", feature = "tera"))]
 #[doc = include_str!("../../../docs/fragments.md")]
 struct TemplateFragments;
+
+/// The examples of the page about what functions give, compiled.
+#[cfg(all(doctest, feature = "macros"))]
+#[doc = include_str!("../../../docs/memoised.md")]
+struct Memoised;
