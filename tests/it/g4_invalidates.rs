@@ -27,7 +27,7 @@ fn write(method: Method, uri: &str) -> Request<Body> {
 /// A value under each of these tags.
 async fn fill(cache: &Cache, tags: &[&str]) {
     for tag in tags {
-        cache.set(tag, *tag).tags([*tag]).await.unwrap();
+        cache.set(tag, *tag).tags([*tag]).await.expect("it is stored");
     }
 }
 
@@ -35,7 +35,7 @@ async fn fill(cache: &Cache, tags: &[&str]) {
 async fn left(cache: &Cache, tags: &[&'static str]) -> Vec<&'static str> {
     let mut left = Vec::new();
     for tag in tags {
-        if cache.get::<String>(tag).await.unwrap().is_some() {
+        if cache.get::<String>(tag).await.expect("it is read").is_some() {
             left.push(*tag);
         }
     }
@@ -201,7 +201,7 @@ fn faulty() -> (Cache, Faults, ManualClock) {
     let hand = ManualClock::new(1_700_000_000_000);
     let backend = Faulty::over(Memory::new());
     let faults = backend.faults();
-    (Cache::builder(backend).clock(hand.clock()).build().unwrap(), faults, hand)
+    (Cache::builder(backend).clock(hand.clock()).build().expect("a cache"), faults, hand)
 }
 
 #[tokio::test]

@@ -42,6 +42,8 @@
 //! MySQL and MariaDB): tags are invalidated by the very commit that changes what they stand for, with no moment between the two, and values can be
 //! set along.
 //!
+//! Where the cache is elsewhere, the application's data can still invalidate it: see [`changes`].
+//!
 //! # Databases
 //! | feature | opened by | driver |
 //! |---|---|---|
@@ -61,6 +63,7 @@ mod answers;
 mod backend;
 mod behind;
 mod builder;
+pub mod changes;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod codes;
 mod cull;

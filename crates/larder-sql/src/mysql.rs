@@ -19,7 +19,7 @@ use crate::outbox;
 use crate::pooled::{Connections, caught};
 use crate::statements::{self, Statements, fill_up, list};
 
-const CODES: Codes = Codes {
+pub(crate) const CODES: Codes = Codes {
     database: "MySQL",
     // The SQL states are too general: a lock that was waited for has the same as most.
     code: |error| {

@@ -16,7 +16,7 @@ use crate::outbox;
 use crate::pooled::{Connections, caught};
 use crate::statements::{self, Statements, usual};
 
-const CODES: Codes = Codes {
+pub(crate) const CODES: Codes = Codes {
     database: "PostgreSQL",
     code: |error| Some(error.as_database_error()?.code()?.into_owned()),
     no_table: &["42P01"],

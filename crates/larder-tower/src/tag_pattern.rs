@@ -8,34 +8,25 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use http::request::Parts;
 use larder_core::{Error, Tag};
 
-/// A tag whose `{name}` stand for the route's path parameters, percent-decoded. `{{` and `}}` are braces.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A tag whose `{name}` stand for the route's path parameters, percent-decoded.
+#[derive(Clone, Debug)]
 pub(crate) struct TagPattern(Form);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum Form {
     Fixed(Tag),
-    /// The pattern as it was written, and what it is made of.
-    Pieces(Box<str>, Box<[Piece]>),
+    Pattern(larder_core::TagPattern),
     /// A pattern that can't be right.
     Broken(Box<str>),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
-    Text(Box<str>),
-    Parameter(Box<str>),
 }
 
 impl TagPattern {
     /// What can't be right is told when it is filled in: a layer's constructor gives no errors.
     pub(crate) fn new(pattern: &str) -> Self {
-        let Some(mut pieces) = pieces(pattern) else { return Self(Form::Broken(pattern.into())) };
-        match pieces.as_mut_slice() {
-            [] => Self(Form::Fixed(Tag::new(""))),
-            [Piece::Text(text)] => Self(Form::Fixed(Tag::new(text))),
-            _ => Self(Form::Pieces(pattern.into(), pieces.into())),
-        }
+        Self(match larder_core::TagPattern::new(pattern) {
+            Ok(pattern) => pattern.fixed().map_or(Form::Pattern(pattern), Form::Fixed),
+            Err(_) => Form::Broken(pattern.into()),
+        })
     }
 
     /// The tag, where it needs no parameters.
@@ -51,55 +42,14 @@ impl TagPattern {
     /// # Errors
     /// [`Config`](larder_core::ErrorKind::Config) if a brace stands alone, or the route has no such parameter.
     pub(crate) fn fill(&self, parameters: &PathParameters) -> Result<Tag, Error> {
-        let (pattern, pieces) = match &self.0 {
-            Form::Fixed(tag) => return Ok(tag.clone()),
-            Form::Broken(pattern) => {
-                return Err(Error::config(format!(
-                    "the tag {pattern:?} has a brace without its other half; write {{name}} for a path parameter, and {{{{ and }}}} for braces"
-                )));
-            }
-            Form::Pieces(pattern, pieces) => (pattern, pieces),
-        };
-        let mut tag = String::with_capacity(pattern.len() + 16);
-        for piece in pieces {
-            match piece {
-                Piece::Text(text) => tag.push_str(text),
-                Piece::Parameter(name) => {
-                    tag.push_str(parameters.get(name).ok_or_else(|| parameters.lacks(pattern, name))?);
-                }
-            }
+        match &self.0 {
+            Form::Fixed(tag) => Ok(tag.clone()),
+            Form::Pattern(pattern) => pattern
+                .fill(|name| parameters.get(name))
+                .map_err(|name| parameters.lacks(pattern.as_str(), name)),
+            Form::Broken(pattern) => larder_core::TagPattern::new(pattern).map(|_| Tag::new("")),
         }
-        Ok(tag.into())
     }
-}
-
-fn pieces(pattern: &str) -> Option<Vec<Piece>> {
-    let (mut pieces, mut text, mut rest) = (Vec::new(), String::new(), pattern);
-    while let Some(at) = rest.find(['{', '}']) {
-        text.push_str(&rest[..at]);
-        let tail = &rest[at..];
-        if let Some(behind) = tail.strip_prefix("{{").or_else(|| tail.strip_prefix("}}")) {
-            text.push_str(&tail[..1]);
-            rest = behind;
-            continue;
-        }
-        let (name, behind) = tail.strip_prefix('{')?.split_once('}')?;
-        // As axum writes a parameter for the rest of the path.
-        let name = name.strip_prefix('*').unwrap_or(name);
-        if name.is_empty() || name.contains('{') {
-            return None;
-        }
-        if !text.is_empty() {
-            pieces.push(Piece::Text(std::mem::take(&mut text).into()));
-        }
-        pieces.push(Piece::Parameter(name.into()));
-        rest = behind;
-    }
-    text.push_str(rest);
-    if !text.is_empty() {
-        pieces.push(Piece::Text(text.into()));
-    }
-    Some(pieces)
 }
 
 /// The path parameters of the route that a request came to.
@@ -140,26 +90,15 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_without_parameters_is_itself() {
-        for tag in ["course_list", "", "a b", "ä"] {
-            assert_eq!(TagPattern::new(tag).fixed().unwrap().as_str(), tag);
-        }
-        assert_eq!(filled("{{course}}:}}{{").unwrap().as_str(), "{course}:}{");
-        assert_eq!(TagPattern::new("{{}}").fixed().unwrap().as_str(), "{}");
-    }
-
-    #[test]
-    fn a_brace_alone_is_an_error_that_names_the_tag() {
-        for broken in ["course:{id", "course:id}", "{}", "{*}", "{a{b}", "{{a}"] {
-            let error = filled(broken).unwrap_err();
-            assert_eq!(error.kind(), larder_core::ErrorKind::Config);
-            assert!(error.to_string().contains(&format!("{broken:?}")), "{error}");
-        }
+    fn a_tag_without_parameters_is_itself_and_a_broken_one_says_so_when_it_is_needed() {
+        assert_eq!(TagPattern::new("{{course}}").fixed().unwrap().as_str(), "{course}");
+        assert_eq!(filled("course_list").unwrap().as_str(), "course_list");
+        assert_eq!(TagPattern::new("course:{id").fixed(), None);
+        assert!(filled("course:{id").unwrap_err().to_string().contains("\"course:{id\""));
     }
 
     #[test]
     fn a_parameter_that_the_route_does_not_have_is_an_error_that_names_it() {
-        assert_eq!(TagPattern::new("course:{id}").fixed(), None);
         let error = filled("course:{id}").unwrap_err().to_string();
         assert!(
             error.contains("\"course:{id}\"") && error.contains("\"id\"") && error.contains("none"),

@@ -8,6 +8,7 @@ use std::fmt;
 use larder_core::{Backend, Cache, Error, Nonce, Tag};
 
 pub use on::AppTransaction;
+pub(crate) use on::On;
 pub use set::SetInTransaction;
 
 use crate::SqlCache;

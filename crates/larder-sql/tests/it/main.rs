@@ -1,6 +1,8 @@
 //! The SQL backend: the suite of every backend on each database, and what is its own.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+#[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod changes;
 mod culling;
 mod damage;
 #[cfg(all(feature = "postgres", feature = "mysql"))]
