@@ -29,6 +29,7 @@ mod g3_once;
 mod g3_storing;
 mod g3_uncacheable;
 mod g4_attached;
+mod g4_data_changes;
 mod g4_invalidates;
 mod g4_nested;
 mod g5_one_deadline;

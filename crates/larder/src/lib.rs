@@ -120,6 +120,11 @@ struct BehindACdn;
 #[doc = include_str!("../../../docs/coming-from-django.md")]
 struct ComingFromDjango;
 
+/// The examples of the page about changes of data, compiled.
+#[cfg(all(doctest, feature = "postgres"))]
+#[doc = include_str!("../../../docs/data-changes.md")]
+struct DataChanges;
+
 /// The examples of the page about sessions, compiled.
 #[cfg(all(doctest, feature = "session"))]
 #[doc = include_str!("../../../docs/sessions.md")]
