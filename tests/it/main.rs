@@ -15,6 +15,7 @@ mod django_mw_served;
 mod docs;
 mod faults;
 mod fed;
+mod fragments;
 mod g1_model;
 mod g1_right_page;
 mod g1_vary;

@@ -34,7 +34,7 @@
 //! | `{% cache 500 sidebar request.user.username %}` | `{% filter cache(500, "sidebar", user.name) %}` |
 //! | `{% cache None sidebar %}` | `{% filter cache(Timeout::FOREVER, "sidebar") %}` |
 //! | `{% cache 300 x using="localcache" %}` | `{% filter cache(300, "x", using = "localcache") %}` |
-//! | – | `{% filter cache(300, "x", tags = "authors") %}` |
+//! | – | `{% filter cache(300, "x", tags = ["authors"]) %}` |
 //! | `{% endcache %}` | `{% endfilter %}` |
 //!
 //! What it varies on and its tags are one text or number, or several as a tuple, an array or a vector: `(&user.name, page)`. Without

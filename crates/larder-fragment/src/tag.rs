@@ -82,6 +82,8 @@ pub(crate) fn rewrite<'s>(
                 count += 1;
                 open(&tag, count - 1, trim)
             }
+            // What a template that comes from Django begins with.
+            "load" if inner["load".len()..].trim() == "cache" => String::new(),
             "endcache" => {
                 if opened.pop().is_none() {
                     let what = "endcache without a cache before it".to_owned();
@@ -218,6 +220,7 @@ mod tests {
     fn djangos_tag_is_found_with_all_it_says() {
         for (source, result) in [
             ("no tags", "no tags"),
+            ("{% load cache %}{% load static %}", "{% load static %}"),
             ("{% cache 500 top_author %}x{% endcache %}", "<0|500|top_author|[]|-|-|>x</>"),
             (
                 "{%- cache  ttl 'a b' user.name f(1, 2)|upper using=\"other\" tags=[\"a b\"] -%}x{%- endcache +%}",
