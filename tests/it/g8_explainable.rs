@@ -266,6 +266,7 @@ async fn every_word_is_shown_by_a_test_or_is_known_to_stand_on_no_response() {
         Reason::SoftTimeout,
         Reason::EarlyRefresh,
         Reason::HitForMiss,
+        Reason::TakenOver,
     ];
     // Nobody's answer: for logs and metrics.
     let unsaid = [Reason::ClientGone];

@@ -104,6 +104,8 @@ reasons! {
     BackendError = "backend-error", "Check the cache server; pages come from the origin meanwhile.";
     /// A tag of the page, or the whole namespace, was invalidated while the page was made.
     Invalidated = "invalidated", "Nothing to do: the next request stores a newer page.";
+    /// Another process took over the making of the page before this one was done.
+    TakenOver = "taken-over", "Raise max_fill if pages may take that long.";
     /// A nested layer answered from its own cache.
     InnerHit = "inner-hit", "Nothing to do: the inner layer keeps the page.";
     /// An interim (1xx) response.

@@ -18,10 +18,11 @@ use crate::body::{Drained, Resumed, SharedBody, drain_now};
 use crate::coded;
 use crate::cookies::CookieRule;
 use crate::detach;
-use crate::engine::{Lead, PASS_ERROR_MILLIS, PASS_MILLIS, known_length, say};
+use crate::engine::{Lead, known_length, say};
 use crate::landing::{Gate, Landed, LandedBody, Landing, Store, run_beside, run_soon};
 use crate::outer::{Added, Outer};
 use crate::parts::{PageTags, PageTimeout, shorter};
+use crate::passes::{PASS_ERROR_MILLIS, PASS_MILLIS};
 use crate::respond;
 use crate::settings::Level;
 use crate::shared::GatewayPlan;
@@ -76,7 +77,8 @@ impl Lead {
                 if reason == Reason::SessionModified {
                     patch_vary(&mut parts.headers, ["Cookie"]);
                 }
-                say(&mut parts.headers, self.forward, Some(reason));
+                let said = if self.passed { Reason::HitForMiss } else { reason };
+                say(&mut parts.headers, self.forward, Some(said));
                 self.unstored(parts, body, now)
             }
             Ok(plan) => {
@@ -212,7 +214,15 @@ impl Lead {
             _ if self.visit.facts.solo => return,
             _ => PASS_MILLIS,
         };
-        self.traffic.pass(&self.flight, self.visit.cache.clock().now().saturating_add(millis));
+        let until = self.visit.cache.clock().now().saturating_add(millis);
+        self.traffic.passes.note(&self.flight, until);
+        // What is wrong with one key (404) says nothing of its route.
+        if reason != Reason::Status {
+            self.traffic.passes.note_route(self.visit.route(), until);
+        }
+        if let Some(lease) = &self.lease {
+            lease.pass(until);
+        }
     }
 
     /// A response that is not stored goes on as it is, except that a condition we took from the request is evaluated on it.
@@ -239,7 +249,7 @@ impl Lead {
         outer: Option<Outer>,
         now: UnixMillis,
     ) -> Response<Body> {
-        let Self { visit, forward, fill, traffic, flight, leader, attachment, .. } = *self;
+        let Self { visit, forward, fill, traffic, flight, leader, attachment, lease, passed, .. } = *self;
         let body = attach::body(attachment.as_ref(), body);
         let (facts, settings) = (visit.facts, visit.engine.settings().clone());
         let is_part = plan.gateway.as_ref().is_some_and(|gateway| gateway.is_part);
@@ -296,6 +306,9 @@ impl Lead {
                 limit: settings.max_variants,
                 landed: Arc::clone(landed),
                 leader: leader.clone(),
+                lease: lease.clone(),
+                passed,
+                route: visit.route(),
                 keep: plan.gateway.as_ref().map(|gateway| gateway.keep),
                 precompress: settings.precompress && plan.gateway.is_none() && !facts.head,
                 parts: plan.gateway.as_ref().and_then(|gateway| gateway.parts(&visit, &plan.fields)),
@@ -321,7 +334,11 @@ impl Lead {
             }
             if !facts.solo {
                 let millis = if reason == Reason::Trailers { PASS_MILLIS } else { PASS_ERROR_MILLIS };
-                traffic.pass(&flight, now.saturating_add(millis));
+                let until = now.saturating_add(millis);
+                traffic.passes.note(&flight, until);
+                if let Some(lease) = &lease {
+                    lease.pass(until);
+                }
             }
         };
         match drain_now(body, settings.max_body) {

@@ -6,11 +6,12 @@
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::MatchedPath;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Extensions, HeaderMap, Response, header};
 use larder_core::flight::{Joined, Leader, Outcome};
-use larder_core::{Attachment, Cache, Fill, Key, Tag, UnixMillis};
+use larder_core::{Attachment, Cache, Fill, Key, Lease, Tag, UnixMillis};
 use larder_http::{CacheStatus, Forward, Reason, VaryFields};
 
 use crate::admit::{Facts, admit};
@@ -20,18 +21,17 @@ use crate::landing::{Landed, Landing, Traffic};
 use crate::lookup::{Found, look, look_now};
 use crate::outer::{Enclosed, Outer, Waits};
 use crate::parts::{Beside, PageTags};
+use crate::passes::Route;
 use crate::refresh::Refresh;
 use crate::respond;
 use crate::session::OnRequest;
 use crate::settings::{Level, Settings};
 use crate::shared::Gateway;
 use crate::stale::{Role, Shown, Stale};
+use crate::turns::{Place, Turns};
+use crate::varied::Varied;
 use crate::which::{Chosen, choose};
 
-/// How long a key is remembered as not storable; its requests wait for nobody meanwhile.
-pub(crate) const PASS_MILLIS: u64 = 60_000;
-/// The same after a server error, which may be over soon.
-pub(crate) const PASS_ERROR_MILLIS: u64 = 1_000;
 /// How often a request that waited joins another flight before it goes alone.
 pub(crate) const REGROUPS: usize = 8;
 
@@ -55,6 +55,8 @@ pub(crate) struct Visit {
     pub(crate) role: Role,
     /// What stands in for an application that fails.
     pub(crate) standby: Option<Stale>,
+    /// The route that a router has chosen already.
+    pub(crate) route: Option<MatchedPath>,
 }
 
 /// What becomes of an admitted request at the front.
@@ -86,6 +88,10 @@ pub(crate) struct Lead {
     pub(crate) flight: Key,
     /// Others wait for it; `None`: it was known not to be storable, or is for this request alone.
     pub(crate) leader: Option<Arc<Leader<Landing>>>,
+    /// Other processes wait for it.
+    pub(crate) lease: Option<Lease>,
+    /// Nobody waits, since its key or route is known for what can't be stored.
+    pub(crate) passed: bool,
     /// The application's own body had a length, though a middleware since may have hidden it.
     pub(crate) known_length: bool,
     /// What stood beside the response where the inner end saw it.
@@ -165,8 +171,8 @@ impl Engine {
             _ => Waits::handle(&parts.extensions, &cache),
         };
         let engine = self.clone();
-        let standby = None;
-        let visit = Visit { engine, cache, identity, facts, headers, began, enclosed, role, standby };
+        let (route, standby) = (parts.extensions.get::<MatchedPath>().cloned(), None);
+        let visit = Visit { engine, cache, identity, facts, headers, began, enclosed, role, standby, route };
         Entrance::Visit(Box::new(visit))
     }
 
@@ -201,6 +207,18 @@ impl Engine {
 }
 
 impl Visit {
+    /// On which route this layer stands.
+    pub(crate) fn route(&self) -> Option<Route> {
+        let credentialed = self.identity.is_credentialed();
+        self.route.as_ref().map(|path| Route::of(self.engine.settings.id, path, credentialed))
+    }
+
+    /// On what the pages of this URL varied last, as far as that is known.
+    fn last_fields(&self) -> VaryFields {
+        let lists = self.cache.attached::<Varied>().of(self.identity.primary_key());
+        lists.and_then(|lists| lists.first().cloned()).unwrap_or_default()
+    }
+
     fn limit(&self) -> u32 {
         self.engine.settings.max_variants
     }
@@ -241,6 +259,20 @@ impl Visit {
         own == *landed.variant.key()
     }
 
+    /// Whether a page that another request found in the store is the one that this request asks for.
+    fn is_stored_ours(&self, page: &larder_http::StoredResponse) -> bool {
+        let flags = page.meta.flags;
+        let own = match flags.head_only {
+            true => self.identity.head_twin(),
+            false => self.identity.clone(),
+        };
+        let fields: VaryFields = page.meta.vary.iter().cloned().collect();
+        let for_all = flags.widened || !own.is_credentialed();
+        let variant = own.variant(&fields, &self.headers, flags.widened);
+        (for_all && *page.meta.key == *own.primary_key().identity())
+            || *page.meta.key == *variant.key().identity()
+    }
+
     /// The front: looks, and waits or leads if there is nothing.
     pub(crate) async fn front(self) -> Front {
         if self.facts.precondition {
@@ -273,7 +305,10 @@ impl Visit {
             (_, Found::Hit(page)) => Front::Hit(page),
             (Role::Passing, Found::Stale(stale)) => self.past(stale).await,
             (_, Found::Stale(stale)) => Front::Stale(stale, self),
-            (_, Found::Miss(forward)) => self.join(forward, landed, VaryFields::default()).await,
+            (_, Found::Miss(forward)) => {
+                let fields = self.last_fields();
+                self.join(forward, landed, fields).await
+            }
         }
     }
 
@@ -302,7 +337,7 @@ impl Visit {
         let soft = self.engine.settings.stale.soft_timeout.filter(|_| self.standby.is_some());
         let max_wait = self.engine.settings.max_wait;
         let mut patience = std::pin::pin!(clock.sleep(soft.map_or(max_wait, |soft| soft.min(max_wait))));
-        for _ in 0..REGROUPS {
+        'regroup: for _ in 0..REGROUPS {
             let fill = match self.cache.begin(&tags).await {
                 Ok(fill) => fill,
                 Err(error) => return self.backend_failed(&error),
@@ -310,10 +345,13 @@ impl Visit {
             self.began = self.cache.clock().now();
             let (get_flight, own_flight) = self.flight_keys(&fields);
             let waits_for_itself = self.enclosed.flights.contains(&own_flight);
-            let passes = traffic.passes(&own_flight, self.began)
-                || (self.facts.head && traffic.passes(&get_flight, self.began));
+            let passes = traffic.passes.key(&own_flight, self.began)
+                || (self.facts.head && traffic.passes.key(&get_flight, self.began))
+                || traffic.passes.route(self.route(), self.began);
             if self.facts.solo || passes || waits_for_itself || !self.cache.capabilities().stores {
-                return Front::Lead(Box::new(self.lead(forward, fill, traffic, own_flight, None)));
+                let mut lead = self.lead(forward, fill, traffic, own_flight, None);
+                lead.passed = passes;
+                return Front::Lead(Box::new(lead));
             }
             let limit = self.engine.settings.max_waiters;
             // A HEAD may wait for a GET; a GET never waits for a HEAD, which has no body to give.
@@ -328,29 +366,52 @@ impl Visit {
                 Joined::Full | Joined::Wait(_) if refreshes => return Front::Idle,
                 Joined::Full => return Front::Alone(self, forward, Reason::WaitLimit),
                 Joined::Lead(leader) => {
+                    let mut turns = Turns::of(&self, &own_flight, &fill);
                     // Whoever led before may have landed between our look and our lead.
-                    if traffic.landed(&self.identity) != landed_before && !self.facts.refresh {
-                        match (self.look().await, self.role.renewal()) {
-                            (Ok(Found::Hit(page)), None) => return Front::Hit(page),
-                            (Ok(Found::Hit(page)), Some(refresh)) if !refresh.is_for(&page) => {
-                                return Front::Idle;
+                    let mut looks = traffic.landed(&self.identity) != landed_before && !self.facts.refresh;
+                    let (leader, lease) = loop {
+                        if looks {
+                            match (self.look_or_refresh().await, self.role.renewal()) {
+                                (Ok(Found::Hit(page)), None) => {
+                                    leader.publish(Landing::Stored(Arc::clone(&page)));
+                                    return Front::Hit(page);
+                                }
+                                (Ok(Found::Hit(page)), Some(refresh)) if !refresh.is_for(&page) => {
+                                    return Front::Idle;
+                                }
+                                (Ok(_), _) => {}
+                                (Err(error), _) => return self.backend_failed(&error),
                             }
-                            (Ok(_), _) => {}
-                            (Err(error), _) => return self.backend_failed(&error),
+                            let seen = self.last_fields();
+                            if seen != fields && !refreshes {
+                                (forward, fields) = (Forward::VaryMiss, seen);
+                                leader.publish(Landing::Vary(fields.clone()));
+                                continue 'regroup;
+                            }
                         }
-                    }
-                    let leader = Some(Arc::new(leader));
-                    return Front::Lead(Box::new(self.lead(forward, fill, traffic, own_flight, leader)));
+                        match turns.next(patience.as_mut()).await {
+                            Place::Lead(lease) => break (Some(Arc::new(leader)), lease),
+                            Place::Look => looks = true,
+                            Place::Pass(until) => {
+                                traffic.passes.note(&own_flight, until);
+                                leader.publish(Landing::Alone);
+                                break (None, None);
+                            }
+                            Place::Taken => return Front::Idle,
+                            Place::TooLong => return self.too_long(forward),
+                        }
+                    };
+                    let passed = leader.is_none();
+                    let mut lead = self.lead(forward, fill, traffic, own_flight, leader);
+                    (lead.lease, lead.passed) = (lease, passed);
+                    return Front::Lead(Box::new(lead));
                 }
                 Joined::Wait(waiter) => waiter,
             };
             let waited = tokio::select! {
                 outcome = waiter.wait() => outcome,
                 () = &mut patience => {
-                    return match self.standby.take() {
-                        Some(stale) => Front::Show(stale, Shown::TooSlow),
-                        None => Front::Alone(self, forward, Reason::WaitLimit),
-                    };
+                    return self.too_long(forward);
                 }
             };
             drop(waiter);
@@ -363,6 +424,13 @@ impl Visit {
                     forward = Forward::VaryMiss;
                     fields = landed.fields.clone();
                 }
+                Outcome::Value(Landing::Stored(page)) => {
+                    if self.is_stored_ours(&page) {
+                        return Front::Hit(page);
+                    }
+                    (forward, fields) = (Forward::VaryMiss, page.meta.vary.iter().cloned().collect());
+                }
+                Outcome::Value(Landing::Vary(seen)) => (forward, fields) = (Forward::VaryMiss, seen),
                 Outcome::Value(Landing::Failed(status)) if self.standby.is_some() => {
                     if let Some(stale) = self.standby.take() {
                         return Front::Show(stale, Shown::Failed(status));
@@ -389,6 +457,14 @@ impl Visit {
         Front::Alone(self, forward, Reason::WaitLimit)
     }
 
+    /// It has waited for long enough.
+    fn too_long(mut self, forward: Forward) -> Front {
+        match self.standby.take() {
+            Some(stale) => Front::Show(stale, Shown::TooSlow),
+            None => Front::Alone(self, forward, Reason::WaitLimit),
+        }
+    }
+
     pub(crate) fn lead(
         self,
         forward: Forward,
@@ -405,6 +481,8 @@ impl Visit {
             traffic,
             flight,
             leader,
+            lease: None,
+            passed: false,
             known_length: false,
             beside: Beside::default(),
             gateway: None,

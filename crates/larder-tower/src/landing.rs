@@ -11,7 +11,9 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use larder_core::flight::{Flights, Leader};
-use larder_core::{Attachment, Cache, Entry, ErrorKind, Fill, Key, Stamp, Tag, UnixMillis, When};
+use larder_core::{
+    Attachment, Cache, Entry, ErrorKind, Fill, Key, Lease, Stamp, Standing, Tag, UnixMillis, When,
+};
 use larder_http::{CacheStatus, Forward, Reason, StoredMeta, StoredResponse, VaryFields};
 use parking_lot::Mutex;
 
@@ -22,6 +24,7 @@ use crate::coded;
 use crate::detach;
 use crate::identity::{Identity, Variant};
 use crate::outer::Added;
+use crate::passes::{PASS_MILLIS, Passes, Route};
 use crate::record::Record;
 use crate::respond;
 use crate::stale::Renewal;
@@ -32,6 +35,10 @@ use crate::varied::Varied;
 pub(crate) enum Landing {
     /// A page; whoever's variant it is may read it along.
     Page(Arc<Landed>),
+    /// A page that another process has stored; for whose variant it is.
+    Stored(Arc<StoredResponse>),
+    /// What the pages of this URL vary on, by what another process has stored.
+    Vary(VaryFields),
     /// Not to be shared: each for itself.
     Alone,
     /// The application failed, with this status if it gave one: who has a stale page is answered with it, others go each for themselves.
@@ -97,21 +104,19 @@ impl Landed {
 /// What all layers on one cache share in this process.
 pub(crate) struct Traffic {
     pub(crate) flights: Flights<Landing>,
-    /// Keys whose answers turned out not to be storable, and until when nobody waits for them (hit-for-miss).
-    passes: quick_cache::sync::Cache<Key, UnixMillis>,
+    /// For what nobody waits.
+    pub(crate) passes: Passes,
     /// How many pages have landed, counted apart for groups of URLs.
     landed: [AtomicU64; GROUPS],
 }
 
-/// How many keys are remembered as not storable.
-const PASSES: usize = 10_000;
 const GROUPS: usize = 64;
 
 impl Default for Traffic {
     fn default() -> Self {
         Self {
             flights: Flights::new(),
-            passes: quick_cache::sync::Cache::new(PASSES),
+            passes: Passes::default(),
             landed: [const { AtomicU64::new(0) }; GROUPS],
         }
     }
@@ -124,19 +129,6 @@ impl std::fmt::Debug for Traffic {
 }
 
 impl Traffic {
-    pub(crate) fn passes(&self, key: &Key, now: UnixMillis) -> bool {
-        // What lies further ahead was noted before the clock was set back.
-        self.passes.get(key).is_some_and(|until| now < until && until - now <= crate::engine::PASS_MILLIS)
-    }
-
-    pub(crate) fn pass(&self, key: &Key, until: UnixMillis) {
-        self.passes.insert(key.clone(), until);
-    }
-
-    pub(crate) fn unpass(&self, key: &Key) {
-        self.passes.remove(key);
-    }
-
     /// A number that is another one once a page of this URL has landed: if it is the same, looking again finds nothing new from this
     /// process.
     pub(crate) fn landed(&self, identity: &Identity) -> u64 {
@@ -155,6 +147,10 @@ pub(crate) struct Store {
     pub(crate) limit: u32,
     pub(crate) landed: Arc<Landed>,
     pub(crate) leader: Option<Arc<Leader<Landing>>>,
+    pub(crate) lease: Option<Lease>,
+    /// It was known for what can't be stored, here or in another process.
+    pub(crate) passed: bool,
+    pub(crate) route: Option<Route>,
     /// Until when it is kept though it is stale.
     pub(crate) keep: Option<UnixMillis>,
     /// What a part is joined with.
@@ -167,15 +163,15 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Stores the page, or says why not.
-    async fn run(&self, body: Bytes) -> Result<(), Reason> {
+    /// Stores the page and gives the keys that it stands under, or says why not.
+    async fn run(&self, body: Bytes) -> Result<Vec<Key>, Reason> {
         let cache = &self.cache;
         let (fill, tags) = self.filled()?;
         match self.try_run(body, fill, tags).await {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                tracing::debug!(target: "larder::decision", cache = cache.name(), reason = Reason::Invalidated.as_str(), "a page was not stored");
-                Err(Reason::Invalidated)
+            Ok(Ok(keys)) => Ok(keys),
+            Ok(Err(reason)) => {
+                tracing::debug!(target: "larder::decision", cache = cache.name(), reason = reason.as_str(), "a page was not stored");
+                Err(reason)
             }
             Err(error) => {
                 // The failure itself is in the log already.
@@ -185,6 +181,25 @@ impl Store {
                     _ => Err(Reason::BackendError),
                 }
             }
+        }
+    }
+
+    /// Tells the other processes that it is there.
+    async fn landed(&self, flight: &Key, keys: Vec<Key>) {
+        match &self.lease {
+            Some(lease) => lease.made(keys),
+            None if self.passed && self.cache.shares_fills() => {
+                // Whatever comes of it: it is not remembered for long.
+                _ = self.cache.unpass(flight).await;
+            }
+            None => {}
+        }
+    }
+
+    /// Tells the other processes that nobody should wait for it.
+    fn let_go(&self, until: UnixMillis) {
+        if let Some(lease) = &self.lease {
+            lease.pass(until);
         }
     }
 
@@ -201,14 +216,21 @@ impl Store {
         Ok((fill, tags))
     }
 
-    async fn try_run(&self, body: Bytes, fill: Fill, tags: Vec<Tag>) -> Result<bool, larder_core::Error> {
+    async fn try_run(
+        &self,
+        body: Bytes,
+        fill: Fill,
+        tags: Vec<Tag>,
+    ) -> Result<Result<Vec<Key>, Reason>, larder_core::Error> {
         let landed = &self.landed;
         let until = landed.meta.timing.usable_until().max(self.keep.unwrap_or(0));
         let until = (until != UnixMillis::MAX).then_some(until);
-        let Some(stamp) = self.cache.seal(&fill, &tags, until).await? else { return Ok(false) };
+        let Some(stamp) = self.cache.seal(&fill, &tags, until).await? else {
+            return Ok(Err(Reason::Invalidated));
+        };
         // Overtaken by a fill that began after an invalidation: ours is the older page.
         if self.leader.as_ref().is_some_and(|leader| !leader.is_open()) {
-            return Ok(false);
+            return Ok(Err(Reason::Invalidated));
         }
         let headers = match self.keep {
             None => respond::seeded(landed.headers.clone()),
@@ -224,17 +246,19 @@ impl Store {
             fields: &landed.fields,
             limit: self.limit,
         };
-        match self.parts.as_ref().and_then(|parts| parts.join(&page, self.cache.clock().now())) {
+        let lease = self.lease.as_ref();
+        let stored = match self.parts.as_ref().and_then(|parts| parts.join(&page, self.cache.clock().now())) {
             Some((joined, whole)) => {
                 let (identity, variant) = match &whole {
                     Some((identity, variant)) => (identity, variant),
                     None => (&self.identity, &landed.variant),
                 };
-                Place { identity, variant, ..place }.store(&self.cache, joined, until, stamp).await?;
+                let place = Place { identity, variant, ..place };
+                place.store_under(lease, &self.cache, joined, until, stamp).await?
             }
-            None => place.store(&self.cache, page, until, stamp).await?,
-        }
-        Ok(true)
+            None => place.store_under(lease, &self.cache, page, until, stamp).await?,
+        };
+        Ok(stored.ok_or(Reason::TakenOver))
     }
 }
 
@@ -276,21 +300,49 @@ impl Place<'_> {
     pub(crate) async fn store(
         self,
         cache: &Cache,
-        mut page: StoredResponse,
+        page: StoredResponse,
         until: Option<UnixMillis>,
         stamp: Stamp,
     ) -> Result<(), larder_core::Error> {
+        self.store_under(None, cache, page, until, stamp).await.map(|_| ())
+    }
+
+    /// The same for a page that was made under a lease; gives the keys that it stands under, or `None` if another process has taken over
+    /// meanwhile: what comes of that is newer.
+    async fn store_under(
+        self,
+        lease: Option<&Lease>,
+        cache: &Cache,
+        mut page: StoredResponse,
+        until: Option<UnixMillis>,
+        stamp: Stamp,
+    ) -> Result<Option<Vec<Key>>, larder_core::Error> {
         let inline = self.fields.is_empty() && !self.variant.is_credentialed();
         let primary = self.identity.primary_key();
         let key = if inline { primary.identity() } else { self.variant.key().identity() };
         page.meta.key = Bytes::copy_from_slice(key);
-        let page = Record::of(Arc::new(page));
         let slots = match inline {
             true => Vec::new(),
             false => self.variant.slots(self.identity, self.limit).into(),
         };
-        let keys: Vec<Key> = std::iter::once(primary.clone()).chain(slots).collect();
-        let mut found = cache.lookup(&keys).await?.into_iter();
+        let mut keys: Vec<Key> = std::iter::once(primary.clone()).chain(slots).collect();
+        // The lease is looked at in the same step as what stands in the page's place.
+        keys.extend(lease.map(|lease| lease.key().clone()));
+        let mut found = cache.lookup(&keys).await?;
+        if let Some(lease) = lease {
+            let there = found.pop().flatten();
+            keys.pop();
+            let expired = match lease.standing(there.as_ref()) {
+                Standing::Held => false,
+                Standing::Expired => true,
+                Standing::TakenOver => return Ok(None),
+            };
+            if expired && found.iter().flatten().any(|there| self.is_newer(there, &page)) {
+                return Ok(None);
+            }
+        }
+        let page = Record::of(Arc::new(page));
+        let mut found = found.into_iter();
         let there = found.next().flatten();
         let mut record = match there.as_ref().map(Record::from_entry) {
             Some(Ok(record)) => Record::clone(&record),
@@ -300,10 +352,11 @@ impl Place<'_> {
             record.page = page.page;
             let until = later(until, there.as_ref().filter(|_| !record.sets.is_empty()), until);
             cache.put(primary, Entry::new(record.into_value(), until, stamp), When::Always).await?;
-            return Ok(());
+            return Ok(Some(vec![primary.clone()]));
         }
         let untagged = Stamp::untagged(stamp.space);
         let slot = self.slot(keys.into_iter().skip(1).zip(found));
+        let stored = slot.iter().cloned().collect();
         let mut entries: Vec<(Key, Entry)> = slot
             .into_iter()
             .map(|slot| (slot, Entry::new(page.clone().into_value(), until, stamp.clone())))
@@ -324,8 +377,18 @@ impl Place<'_> {
         // A record whose variant was refused leads to nothing, which is a miss.
         match cache.put_many(entries).await?.pop() {
             Some((_, error)) => Err(error),
-            None => Ok(()),
+            None => Ok(Some(stored)),
         }
+    }
+
+    /// Whether what stands there is this page as somebody made it who began later.
+    fn is_newer(&self, there: &Entry, page: &StoredResponse) -> bool {
+        let Ok(record) = Record::from_entry(there) else { return false };
+        let newer = |there: &Arc<StoredResponse>| {
+            *there.meta.key == *page.meta.key
+                && there.meta.timing.request_time > page.meta.timing.request_time
+        };
+        record.page.as_ref().is_some_and(newer)
     }
 
     /// The slot to store the variant in: its own from before, else a free one, else the one with the older page.
@@ -388,7 +451,7 @@ impl Gate {
         let mut waiting = self.0.lock();
         let state = waiting.as_mut()?;
         state.approved = true;
-        state.traffic.unpass(&state.flight);
+        state.traffic.passes.forget(&state.flight, state.store.route);
         if let Some(leader) = &state.store.leader {
             leader.publish(match state.store.landed.shareable {
                 true => Landing::Page(Arc::clone(&state.store.landed)),
@@ -405,10 +468,10 @@ impl Gate {
             body.ends_with_its_readers();
         }
         if reason == Reason::BecamePrivate {
-            state.traffic.pass(
-                &state.flight,
-                state.store.cache.clock().now().saturating_add(crate::engine::PASS_MILLIS),
-            );
+            let until = state.store.cache.clock().now().saturating_add(PASS_MILLIS);
+            state.traffic.passes.note(&state.flight, until);
+            state.traffic.passes.note_route(state.store.route, until);
+            state.store.let_go(until);
         }
         // A client that went away says nothing about the page: the next one leads.
         if let Some(leader) = &state.store.leader
@@ -429,8 +492,9 @@ impl Gate {
                 drop(waiting);
                 tracing::debug!(target: "larder::decision", cache = state.store.cache.name(), reason = reason.as_str(), "a page was not stored");
                 if matches!(reason, Reason::TooLarge | Reason::Trailers) {
-                    let until = state.store.cache.clock().now().saturating_add(crate::engine::PASS_MILLIS);
-                    state.traffic.pass(&state.flight, until);
+                    let until = state.store.cache.clock().now().saturating_add(PASS_MILLIS);
+                    state.traffic.passes.note(&state.flight, until);
+                    state.store.let_go(until);
                     if let Some(leader) = state.store.leader.as_ref().filter(|_| !state.approved) {
                         leader.publish(Landing::Alone);
                     }
@@ -450,12 +514,18 @@ impl Gate {
         Some(Box::pin(async move {
             let stored = store.run(body).await;
             traffic.landed[store.identity.url_group(GROUPS)].fetch_add(1, Ordering::SeqCst);
+            match &stored {
+                Ok(keys) => store.landed(&flight, keys.clone()).await,
+                Err(Reason::TooLarge) => {
+                    let until = clock.now().saturating_add(PASS_MILLIS);
+                    traffic.passes.note(&flight, until);
+                    store.let_go(until);
+                }
+                Err(_) => {}
+            }
             // The flight is open until here, so that nobody falls between it and the store.
             drop(store);
-            if stored == Err(Reason::TooLarge) {
-                traffic.pass(&flight, clock.now().saturating_add(crate::engine::PASS_MILLIS));
-            }
-            stored
+            stored.map(|_| ())
         }))
     }
 }

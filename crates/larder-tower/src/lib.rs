@@ -38,6 +38,7 @@ mod page;
 mod pages;
 mod pair;
 mod parts;
+mod passes;
 mod policy;
 mod reading;
 mod record;
@@ -49,6 +50,7 @@ mod settings;
 mod shared;
 mod stale;
 mod tag_pattern;
+mod turns;
 mod varied;
 mod which;
 

@@ -12,6 +12,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response};
 use larder_core::flight::Leader;
+use larder_core::{Clock, Lease};
 use larder_http::{Forward, Reason, patch_response_headers};
 use tower::ServiceExt as _;
 use tower::util::Oneshot;
@@ -20,9 +21,10 @@ use tower_service::Service;
 use crate::again::Again;
 use crate::cacheable::Cacheable;
 use crate::detach::Detachable;
-use crate::engine::{Engine, Entrance, Front, Visit, has_body, into_body, say, say_bypass};
+use crate::engine::{Engine, Entrance, Front, Lead, Visit, has_body, into_body, say, say_bypass};
 use crate::landing::Landing;
 use crate::outer::Outer;
+use crate::passes::PASS_ERROR_MILLIS;
 use crate::respond;
 use crate::session::SessionWitness;
 use crate::shared;
@@ -210,7 +212,7 @@ where
             let standby = lead.visit.standby.clone();
             let soft = lead.visit.engine.settings().stale.soft_timeout.filter(|_| standby.is_some());
             let fill = async move {
-                let _guard = PanicGuard(lead.leader.clone());
+                let _guard = PanicGuard::of(&lead);
                 let asked =
                     lead.watched(lead.noting(service.oneshot(Request::from_parts(parts, body)))).await;
                 let mut response = match lead.stood_in(asked) {
@@ -231,15 +233,34 @@ where
     }
 }
 
+/// Tells those who wait, in this process and in others, that what they wait for does not come.
+fn each_for_itself(leader: Option<&Leader<Landing>>, lease: Option<&Lease>, clock: &Clock) {
+    if let Some(leader) = leader {
+        leader.publish(Landing::Alone);
+    }
+    if let Some(lease) = lease {
+        lease.pass(clock.now().saturating_add(PASS_ERROR_MILLIS));
+    }
+}
+
 /// A handler that panicked would panic for the next in line too: those who wait find out at once, instead of one after another.
-pub(crate) struct PanicGuard(pub(crate) Option<Arc<Leader<Landing>>>);
+pub(crate) struct PanicGuard {
+    leader: Option<Arc<Leader<Landing>>>,
+    lease: Option<Lease>,
+    clock: Clock,
+}
+
+impl PanicGuard {
+    pub(crate) fn of(lead: &Lead) -> Self {
+        let clock = lead.visit.cache.clock().clone();
+        Self { leader: lead.leader.clone(), lease: lead.lease.clone(), clock }
+    }
+}
 
 impl Drop for PanicGuard {
     fn drop(&mut self) {
-        if let Some(leader) = &self.0
-            && std::thread::panicking()
-        {
-            leader.publish(Landing::Alone);
+        if std::thread::panicking() {
+            each_for_itself(self.leader.as_deref(), self.lease.as_ref(), &self.clock);
         }
     }
 }

@@ -351,7 +351,7 @@ impl Engine {
                     lead.visit.prepare(&mut parts.headers, lead.leader.is_some());
                     parts.extensions.insert(lead.enclosing());
                     lead.visit.pass_on_waits(&mut parts.extensions);
-                    let _guard = PanicGuard(lead.leader.clone());
+                    let _guard = PanicGuard::of(&lead);
                     let attachment = lead.attachment.clone();
                     ticket.set(State::Lead(lead));
                     let making = noting(attachment, service.oneshot(Request::from_parts(parts, body)));

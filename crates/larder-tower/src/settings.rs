@@ -81,6 +81,7 @@ pub struct Settings {
     pub(crate) max_waiters: usize,
     pub(crate) max_wait: Duration,
     pub(crate) max_fill: Duration,
+    pub(crate) lease: bool,
     pub(crate) policy: Policy,
     pub(crate) precompress: bool,
     pub(crate) stale: Staleness,
@@ -108,6 +109,7 @@ impl Settings {
             max_waiters: 100_000,
             max_wait: Duration::from_secs(30),
             max_fill: Duration::from_secs(60),
+            lease: true,
             policy: Policy::origin(),
             precompress: false,
             stale: Staleness::default(),
@@ -327,8 +329,17 @@ macro_rules! layer_setters {
             self
         }
 
-        /// How long a fill goes on after its client went away, and how long one may take whose page can be stood in for by a stale one; 60 s
-        /// unless said otherwise.
+        /// Whether the processes that share the cache's store make a page once between them: one makes it, and the others wait for what
+        /// it stores, as long as it lives (see [`CacheBuilder::lease`](larder_core::CacheBuilder::lease)). On unless said otherwise; without
+        /// it each process makes its own. It costs a miss one step to the store, and a hit nothing; a store in this process has no use for
+        /// it.
+        pub fn lease(mut self, share: bool) -> Self {
+            $crate::Settings::edit(&mut self.settings).set_lease(share);
+            self
+        }
+
+        /// How long a fill goes on after its client went away, how long one may take whose page can be stood in for by a stale one, and how
+        /// long other processes wait for one at most; 60 s unless said otherwise.
         pub fn max_fill(mut self, limit: std::time::Duration) -> Self {
             $crate::Settings::edit(&mut self.settings).set_max_fill(limit);
             self
@@ -415,6 +426,9 @@ impl Settings {
     }
     pub fn set_max_refreshes(&mut self, refreshes: usize) {
         self.stale.set_places(refreshes);
+    }
+    pub fn set_lease(&mut self, share: bool) {
+        self.lease = share;
     }
     pub fn set_max_fill(&mut self, limit: Duration) {
         self.max_fill = limit;

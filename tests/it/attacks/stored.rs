@@ -201,7 +201,7 @@ fn only_file(directory: &std::path::Path) -> std::path::PathBuf {
 async fn response_splitting_by_stored_bytes() {
     for policy in [Policy::origin(), Policy::shared()] {
         let directory = tempfile::tempdir().unwrap();
-        let cache = patient(&format!("file://{}", directory.path().display()));
+        let cache = patient(&format!("file://{}?lease=0", directory.path().display()));
         let (app, _) = origin(|_, _| ([("cache-control", "max-age=60"), ("x-mark", "0123456789")], "page"));
         let app = app.layer(cache_page(60).cache(&cache).policy(policy));
         // (what stands in the stored value instead, whether it may be served)

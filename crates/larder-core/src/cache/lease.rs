@@ -159,6 +159,13 @@ pub struct LeaseRequest {
     seen: Option<Bytes>,
 }
 
+/// What came of asking once.
+enum Asked {
+    Turn(Turn),
+    /// Somebody else has it, and this stands there.
+    Held(Bytes),
+}
+
 /// Whose turn it is.
 #[derive(Debug)]
 pub enum Turn {
@@ -179,6 +186,30 @@ impl LeaseRequest {
     /// # Cancel safety
     /// If dropped, the lease may be held by nobody until it expires.
     pub async fn turn(&mut self) -> Result<Turn, Error> {
+        match self.ask().await? {
+            Asked::Turn(turn) => Ok(turn),
+            Asked::Held(held) => {
+                self.seen = self.wait(&held).await?;
+                Ok(Turn::Look)
+            }
+        }
+    }
+
+    /// The same for who does not wait: `None` while it is somebody else's.
+    ///
+    /// # Errors
+    /// As [`turn`](Self::turn).
+    ///
+    /// # Cancel safety
+    /// As [`turn`](Self::turn).
+    pub async fn turn_now(&mut self) -> Result<Option<Turn>, Error> {
+        match self.ask().await? {
+            Asked::Turn(turn) => Ok(Some(turn)),
+            Asked::Held(_) => Ok(None),
+        }
+    }
+
+    async fn ask(&mut self) -> Result<Asked, Error> {
         if !self.can_be_let_go().await? {
             return Err(Error::unsupported("this backend can't compare and set, so it knows no leases"));
         }
@@ -189,19 +220,18 @@ impl LeaseRequest {
                 None => self.add().await?,
             };
             if ours {
-                return Ok(Turn::Lead(self.held()));
+                return Ok(Asked::Turn(Turn::Lead(self.held())));
             }
             there = match self.cache.read_lease(&self.key).await? {
                 None => None,
-                Some((held, Word::Held(_, knows))) if knows == self.knows => {
-                    self.seen = self.wait(&held).await?;
-                    return Ok(Turn::Look);
-                }
+                Some((held, Word::Held(_, knows))) if knows == self.knows => return Ok(Asked::Held(held)),
                 Some((made, Word::Made(knows))) if knows == self.knows => {
                     self.seen = Some(made);
-                    return Ok(Turn::Look);
+                    return Ok(Asked::Turn(Turn::Look));
                 }
-                Some((_, Word::Pass(until))) if until > self.now() => return Ok(Turn::Pass(until)),
+                Some((_, Word::Pass(until))) if until > self.now() => {
+                    return Ok(Asked::Turn(Turn::Pass(until)));
+                }
                 // What it knew of its tags is not so any more: nobody will be given what comes of it.
                 Some((past, _)) => Some(past),
             };

@@ -75,7 +75,7 @@ where
     let detaches = outer.is_none() && lead.leader.is_some() && lead.visit.role.renewal().is_none();
     let witness = SessionWitness::of(&parts.extensions);
     let work = async move {
-        let _guard = PanicGuard(lead.leader.clone());
+        let _guard = PanicGuard::of(&lead);
         let again = again(&parts, &lead);
         let making = lead.noting(service.clone().oneshot(Request::from_parts(parts, body)));
         let response = match making.await {

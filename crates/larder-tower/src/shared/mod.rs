@@ -15,6 +15,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::MatchedPath;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
@@ -38,6 +39,7 @@ use crate::refresh::Refresh;
 use crate::respond;
 use crate::session::OnRequest;
 use crate::stale::{Begun, Behind, Renewal, Renewals, Role};
+use crate::turns::{Place, Turns};
 use crate::which::{Chosen, choose};
 
 use answer::Asking;
@@ -164,8 +166,9 @@ where
     let (headers, enclosed) = (parts.headers.clone(), enclosed.cloned().unwrap_or_default());
     parts.extensions.remove::<Enclosed>();
     let cache = Waits::handle(&parts.extensions, &cache);
+    let route = parts.extensions.get::<MatchedPath>().cloned();
     let (engine, role, standby) = (engine.clone(), Role::of(&parts.extensions, settings), None);
-    let visit = Visit { engine, cache, identity, facts, headers, began, enclosed, role, standby };
+    let visit = Visit { engine, cache, identity, facts, headers, began, enclosed, role, standby, route };
     visit_store(visit, ask, service, Request::from_parts(parts, body)).await
 }
 
@@ -351,13 +354,15 @@ where
         }
         let (get_flight, own_flight) = visit.flight_keys(&fields);
         // An answer to these is for nobody else.
+        let passes = traffic.passes.key(&own_flight, visit.began)
+            || (visit.facts.head && traffic.passes.key(&get_flight, visit.began))
+            || traffic.passes.route(visit.route(), visit.began);
         let solo = visit.facts.solo
             || ask.wishes.no_store
             || (visit.facts.conditional && found.whole.is_empty())
             || !found.parts.is_empty()
             || visit.enclosed.flights.contains(&own_flight)
-            || traffic.passes(&own_flight, visit.began)
-            || (visit.facts.head && traffic.passes(&get_flight, visit.began));
+            || passes;
         let leader = match solo {
             true => None,
             false => {
@@ -388,30 +393,61 @@ where
                                 continue;
                             }
                             Outcome::Value(Landing::Alone | Landing::Failed(_)) => None,
-                            Outcome::Abandoned => continue,
+                            // Its own look says whether that is for it.
+                            Outcome::Value(Landing::Stored(_) | Landing::Vary(_)) | Outcome::Abandoned => {
+                                continue;
+                            }
                         }
                     }
                 }
             }
         };
+        let mut turns = match &leader {
+            Some(_) => Turns::of(&visit, &own_flight, &fill),
+            None => Turns::none(),
+        };
+        let (mut leader, mut passes) = (leader, passes);
         // After the fill began: what is found now was not invalidated before, and what is invalidated from now on is not stored.
-        let found = match held::look(&visit, ask.search.as_deref()).await {
-            Ok(found) => found,
-            Err(error) => {
-                report(&visit, &error);
-                return alone(visit, service, request, forward, Reason::BackendError).await;
+        let (found, lease) = loop {
+            let place = turns.next(patience.as_mut()).await;
+            if matches!(place, Place::TooLong) {
+                return alone(visit, service, request, forward, Reason::WaitLimit).await;
+            }
+            let found = match held::look(&visit, ask.search.as_deref()).await {
+                Ok(found) => found,
+                Err(error) => {
+                    report(&visit, &error);
+                    return alone(visit, service, request, forward, Reason::BackendError).await;
+                }
+            };
+            let now = clock.now();
+            match decide(&found, &visit, &ask, now) {
+                Decision::Serve(held) => {
+                    if let Some(leader) = &leader {
+                        leader.publish(Landing::Stored(Arc::clone(&held.page)));
+                    }
+                    let status = CacheStatus::hit(held.page.meta.timing.ttl_secs(now));
+                    return Ok(answer::whole(&held.page, ask.asking(&visit), status, now));
+                }
+                Decision::Idle => return Ok(respond::idle()),
+                _ => {}
+            }
+            match place {
+                Place::Lead(lease) => break (found, lease),
+                Place::Pass(until) => {
+                    traffic.passes.note(&own_flight, until);
+                    if let Some(leader) = leader.take() {
+                        leader.publish(Landing::Alone);
+                    }
+                    passes = true;
+                    break (found, None);
+                }
+                Place::Taken => return Ok(respond::idle()),
+                Place::Look | Place::TooLong => {}
             }
         };
-        let now = clock.now();
-        match decide(&found, &visit, &ask, now) {
-            Decision::Serve(held) => {
-                let status = CacheStatus::hit(held.page.meta.timing.ttl_secs(now));
-                return Ok(answer::whole(&held.page, ask.asking(&visit), status, now));
-            }
-            Decision::Idle => return Ok(respond::idle()),
-            _ => {}
-        }
-        let lead = visit.lead(forward, fill, traffic, own_flight, leader);
+        let mut lead = visit.lead(forward, fill, traffic, own_flight, leader);
+        (lead.lease, lead.passed) = (lease, passes);
         return fetch::lead(Box::new(lead), found, ask, service, request).await;
     }
     alone(visit, service, request, forward, Reason::WaitLimit).await

@@ -162,6 +162,7 @@ async fn keep(
         enclosed: Enclosed::default(),
         role: Role::Ordinary,
         standby: None,
+        route: None,
     };
     let Ok(fill) = visit.cache.begin(&visit.known_tags()).await else {
         say_bypass(response.headers_mut(), Reason::Method);

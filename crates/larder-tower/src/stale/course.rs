@@ -73,6 +73,6 @@ impl Visit {
     fn is_passing(&self, stale: &Stale) -> bool {
         let fields = stale.page.meta.vary.iter().cloned().collect();
         let traffic = self.cache.attached::<crate::landing::Traffic>();
-        traffic.passes(&self.flight_keys(&fields).0, self.cache.clock().now())
+        traffic.passes.key(&self.flight_keys(&fields).0, self.cache.clock().now())
     }
 }

@@ -11,6 +11,7 @@ use super::Shown;
 use super::renewal::Renewals;
 use crate::engine::Lead;
 use crate::landing::Landing;
+use crate::passes::PASS_ERROR_MILLIS;
 
 /// What came of asking an application for which a stale page may stand in.
 pub(crate) enum Asked<T> {
@@ -90,6 +91,9 @@ impl Lead {
         let standby = self.visit.standby.as_ref();
         if let Some(leader) = &self.leader {
             leader.publish(Landing::Failed(status));
+        }
+        if let Some(lease) = &self.lease {
+            lease.pass(now.saturating_add(PASS_ERROR_MILLIS));
         }
         let stale = standby?;
         self.visit.cache.attached::<Renewals>().rest(&stale.page.meta.key, now);
