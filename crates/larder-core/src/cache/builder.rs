@@ -224,6 +224,7 @@ impl CacheBuilder {
                 locks: OnceLock::new(),
                 lease: self.lease,
                 leases: OnceLock::new(),
+                held: Default::default(),
                 ignore_errors: self.ignore_errors,
                 circuit: self.breaker.map(Circuit::new),
                 reporter: Reporter::new(self.observer),

@@ -8,13 +8,16 @@
 //! make the same thing. What must not come of that is that the older of the two stands last, so who stores asks the lease first
 //! ([`Lease::standing`]) and once more afterwards.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::lock::jittered;
 use super::{Cache, lock};
@@ -224,7 +227,13 @@ impl LeaseRequest {
             }
             there = match self.cache.read_lease(&self.key).await? {
                 None => None,
-                Some((held, Word::Held(_, knows))) if knows == self.knows => return Ok(Asked::Held(held)),
+                Some((held, Word::Held(_, knows))) if knows == self.knows => {
+                    // This process has let it go, and the store does not know yet.
+                    let ending = self.cache.inner.held.ending(&held);
+                    let Some(ending) = ending else { return Ok(Asked::Held(held)) };
+                    ending.await;
+                    None
+                }
                 Some((made, Word::Made(knows))) if knows == self.knows => {
                     self.seen = Some(made);
                     return Ok(Asked::Turn(Turn::Look));
@@ -305,8 +314,13 @@ impl LeaseRequest {
             space: self.space,
         };
         let (key, text, end) = (self.key.clone(), keeper.text.clone(), Mutex::new(Some(end)));
-        let lease = Lease(Arc::new(Held { key, text, space: self.space, end }));
-        tokio::spawn(keeper.keep(ended, self.max_fill));
+        let (own, gone) = self.cache.inner.held.enter(text.clone());
+        let lease = Lease(Arc::new(Held { key, text, space: self.space, end, own }));
+        let max_fill = self.max_fill;
+        tokio::spawn(async move {
+            let _leaving = Leaving { cache: keeper.cache.clone(), text: keeper.text.clone(), _gone: gone };
+            keeper.keep(ended, max_fill).await;
+        });
         lease
     }
 }
@@ -333,6 +347,54 @@ struct Held {
     text: Bytes,
     space: Nonce,
     end: Mutex<Option<oneshot::Sender<End>>>,
+    own: Arc<OwnLease>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.own.ended.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Takes a lease out of the process's own, however its keeper ends.
+struct Leaving {
+    cache: Cache,
+    text: Bytes,
+    _gone: watch::Sender<()>,
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.cache.inner.held.0.lock().remove(&self.text);
+    }
+}
+
+/// The leases that one cache of this process holds, or is about to let go, by what stands in the store.
+#[derive(Default)]
+pub(super) struct Own(Mutex<HashMap<Bytes, Arc<OwnLease>>>);
+
+struct OwnLease {
+    ended: AtomicBool,
+    /// Closed once the store knows that it ended.
+    gone: watch::Receiver<()>,
+}
+
+impl Own {
+    fn enter(&self, text: Bytes) -> (Arc<OwnLease>, watch::Sender<()>) {
+        let (sender, gone) = watch::channel(());
+        let own = Arc::new(OwnLease { ended: AtomicBool::new(false), gone });
+        self.0.lock().insert(text, Arc::clone(&own));
+        (own, sender)
+    }
+
+    /// For a lease that ended: waits until the store knows.
+    fn ending(&self, text: &Bytes) -> Option<impl Future<Output = ()> + use<>> {
+        let own = self.0.lock().get(text).filter(|own| own.ended.load(Ordering::SeqCst)).map(Arc::clone)?;
+        Some(async move {
+            // Nothing is ever sent: it ends when the keeper does, and if that dies with its runtime as well.
+            _ = own.gone.clone().changed().await;
+        })
+    }
 }
 
 /// What is left in the place of a lease.
@@ -385,6 +447,7 @@ impl Lease {
 
     fn end(&self, end: End) {
         if let Some(sender) = self.0.end.lock().take() {
+            self.0.own.ended.store(true, Ordering::SeqCst);
             // The keeper is gone with its runtime: the lease expires.
             _ = sender.send(end);
         }

@@ -99,6 +99,8 @@ struct Inner {
     lease: Duration,
     /// Whether the backend can do leases, once that is known.
     leases: OnceLock<bool>,
+    /// The leases that this process holds, or is about to let go.
+    held: lease::Own,
     ignore_errors: bool,
     circuit: Option<Circuit>,
     reporter: Reporter,
