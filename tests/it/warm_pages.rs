@@ -215,7 +215,10 @@ async fn warms(cache: Cache, hand: Option<ManualClock>) {
         hand.advance(Duration::from_secs(600));
     }
     assert_eq!(next(&mut told).await, "/ refreshed");
-    assert!(runs.count() > before);
+    // By the machine's clock that may have been told of before the count.
+    while runs.count() == before {
+        next(&mut told).await;
+    }
     broken.store(true, Ordering::SeqCst);
     if let Some(hand) = &hand {
         hand.advance(Duration::from_secs(600));
