@@ -267,6 +267,10 @@ async fn every_word_is_shown_by_a_test_or_is_known_to_stand_on_no_response() {
         Reason::EarlyRefresh,
         Reason::HitForMiss,
         Reason::TakenOver,
+        // With what attaches by itself.
+        Reason::ForeignTags,
+        Reason::MadeOfStale,
+        Reason::TooManyTags,
     ];
     // Nobody's answer: for logs and metrics.
     let unsaid = [Reason::ClientGone];
