@@ -121,6 +121,7 @@ fn by_surroundings() -> Vec<Case> {
             get("/"),
         ),
         (Reason::SessionModified, session, get("/")),
+        (Reason::KeyFnRefused, plain().layer(cache_page(60).key_fn(|_| None::<String>)), get("/")),
         (Reason::BackendError, plain().layer(cache_page(60).cache(broken)), get("/")),
     ]
 }
@@ -277,7 +278,7 @@ async fn every_word_is_shown_by_a_test_or_is_known_to_stand_on_no_response() {
     // Said by the rules of a shared cache alone, whose tests stand with the proxy.
     let shared = [Reason::NotFinal, Reason::Authorization, Reason::OriginUnreachable];
     // For settings that are to come.
-    let to_come = [Reason::KeyFnRefused, Reason::VariantLimit];
+    let to_come = [Reason::VariantLimit];
     let mut shown: BTreeSet<Reason> =
         elsewhere.into_iter().chain(unsaid).chain(shared).chain(to_come).collect();
     shown.extend(by_request().into_iter().map(|(reason, ..)| reason));

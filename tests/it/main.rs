@@ -39,6 +39,7 @@ mod g6_whole;
 mod g7_bounded;
 mod g8_explainable;
 mod g8_times;
+mod keys;
 mod mounts;
 mod mounts_ready;
 mod one_step;

@@ -20,6 +20,7 @@ use crate::cookies::CookieRule;
 use crate::detach;
 use crate::engine::{Lead, known_length, say};
 use crate::landing::{Gate, Landed, LandedBody, Landing, Store, run_beside, run_soon};
+use crate::made::{Made, is_lasting};
 use crate::outer::{Added, Outer};
 use crate::parts::{PageTags, PageTimeout, shorter};
 use crate::passes::{PASS_ERROR_MILLIS, PASS_MILLIS};
@@ -56,6 +57,7 @@ impl Lead {
     ) -> Response<Body> {
         let (mut parts, body) = response.into_parts();
         std::mem::take(&mut self.beside).put_back(&mut parts.extensions);
+        patch_vary(&mut parts.headers, self.notes.close().iter().map(header::HeaderName::as_str));
         let now = self.visit.cache.clock().now();
         let plan = match private_elsewhere {
             Some(reason) => Err(reason),
@@ -107,7 +109,11 @@ impl Lead {
         }
         patch_vary(&mut headers, settings.vary_on.iter().map(header::HeaderName::as_str));
         let vary = Vary::from_headers(&headers);
-        storable_origin(parts.status, &headers, &cc, &vary)?;
+        let status = match settings.cache_errors && is_lasting(parts.status) {
+            true => StatusCode::OK,
+            false => parts.status,
+        };
+        storable_origin(status, &headers, &cc, &vary)?;
         let Vary::Fields(fields) = vary else { return Err(Reason::VaryStar) };
         let fields: VaryFields = match inside.vary_cookie {
             true => fields.iter().filter(|name| **name != header::COOKIE).cloned().collect(),
@@ -176,9 +182,13 @@ impl Lead {
     fn timeout(&self, parts: &Parts) -> Timeout {
         let settings = self.visit.engine.settings();
         let own = get_max_age(&parts.headers).map(Timeout::secs);
-        let timeout = match self.own_counts() {
-            false => settings.timeout,
-            true => own.unwrap_or(settings.timeout).or(self.visit.cache.default_timeout()),
+        let told = settings.timeout_fn.as_ref().map_or(Timeout::DEFAULT, |timeout| {
+            timeout(&Made { uri: &self.visit.uri, request: &self.visit.headers, response: parts })
+        });
+        let timeout = match (told.is_default(), self.own_counts()) {
+            (false, _) => told,
+            (true, false) => settings.timeout,
+            (true, true) => own.unwrap_or(settings.timeout).or(self.visit.cache.default_timeout()),
         };
         match parts.extensions.get::<PageTimeout>() {
             Some(PageTimeout(shortest)) => shorter(timeout, *shortest),

@@ -9,14 +9,15 @@ use axum::body::Body;
 use axum::extract::MatchedPath;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Extensions, HeaderMap, Response, header};
+use http::{Extensions, HeaderMap, Response, Uri, header};
 use larder_core::flight::{Joined, Leader, Outcome};
 use larder_core::{Attachment, Cache, Fill, Key, Lease, Tag, UnixMillis};
 use larder_http::{CacheStatus, Forward, Reason, VaryFields};
 
 use crate::admit::{Facts, admit};
 use crate::attach;
-use crate::identity::{Identity, url_tag};
+use crate::identity::{Identity, original, url_tag};
+use crate::keys::Notes;
 use crate::landing::{Landed, Landing, Traffic};
 use crate::lookup::{Found, look, look_now};
 use crate::outer::{Enclosed, Outer, Waits};
@@ -50,6 +51,8 @@ pub(crate) struct Visit {
     pub(crate) facts: Facts,
     /// The request's fields as the outermost end of the layer saw them.
     pub(crate) headers: HeaderMap,
+    /// The URL, as it was before nested routers took a part of it away.
+    pub(crate) uri: Uri,
     pub(crate) began: UnixMillis,
     pub(crate) enclosed: Enclosed,
     pub(crate) role: Role,
@@ -100,6 +103,8 @@ pub(crate) struct Lead {
     pub(crate) gateway: Option<Gateway>,
     /// What is read while it is made.
     pub(crate) attachment: Option<Attachment>,
+    /// Which headers are read while it is made.
+    pub(crate) notes: Notes,
 }
 
 /// What [`Engine::enter`] makes of a request.
@@ -123,6 +128,10 @@ impl Engine {
         &self.settings
     }
 
+    pub(crate) fn shared_settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings)
+    }
+
     /// Sorts a request out, and answers it if that needs no waiting. With `answer` false it is only sorted out.
     pub(crate) fn enter(&self, parts: &Parts, has_body: bool, answer: bool) -> Entrance {
         let settings = &*self.settings;
@@ -141,6 +150,9 @@ impl Engine {
         facts.nested = enclosed.is_some() || parts.extensions.get::<Outer>().is_some();
         facts.refresh = Refresh::is_asked(&parts.extensions);
         let mut identity = Identity::of(settings, &cache, own_id, parts, facts);
+        if identity.is_refused() {
+            return Entrance::Bypass(Reason::KeyFnRefused);
+        }
         let session = OnRequest::of(&parts.extensions);
         if session.is_new {
             return Entrance::Bypass(Reason::SessionModified);
@@ -171,8 +183,10 @@ impl Engine {
             _ => Waits::handle(&parts.extensions, &cache),
         };
         let engine = self.clone();
+        let uri = original(parts).unwrap_or(&parts.uri).clone();
         let (route, standby) = (parts.extensions.get::<MatchedPath>().cloned(), None);
-        let visit = Visit { engine, cache, identity, facts, headers, began, enclosed, role, standby, route };
+        let visit =
+            Visit { engine, cache, identity, facts, headers, uri, began, enclosed, role, standby, route };
         Entrance::Visit(Box::new(visit))
     }
 
@@ -487,6 +501,7 @@ impl Visit {
             beside: Beside::default(),
             gateway: None,
             attachment,
+            notes: Notes::default(),
         }
     }
 
@@ -547,6 +562,7 @@ impl Lead {
     pub(crate) fn enclosing(&self) -> Enclosed {
         let mut enclosed = self.visit.enclosed.clone();
         enclosed.flights.push(self.flight.clone());
+        enclosed.notes.push(self.notes.clone());
         enclosed
     }
 }

@@ -19,6 +19,7 @@ use larder_core::{Cache, Key, KeyBuilder};
 use larder_http::{VaryFields, canonical_field, canonical_field_unordered, joined_cookies};
 
 use crate::admit::{Facts, ROUTING_FIELDS};
+use crate::keys::Told;
 use crate::session::OnRequest;
 use crate::settings::{Level, Settings};
 use crate::shared::SearchRules;
@@ -39,13 +40,15 @@ pub(crate) struct Identity {
     unordered: bool,
     /// What the application sees where a middleware between the pair changed the request.
     inner: Option<Box<HeaderMap>>,
+    /// A part of the key could not be told.
+    refused: bool,
 }
 
 impl Identity {
     /// The identity of a request that was admitted with these facts. Cookies that do not count are *not yet*
     /// removed; see [`Identity::strip`].
     pub(crate) fn of(settings: &Settings, cache: &Cache, own_id: bool, parts: &Parts, facts: Facts) -> Self {
-        let (primary, url_len) = primary(settings, cache, own_id, parts, facts);
+        let (primary, url_len, refused) = primary(settings, cache, own_id, parts, facts);
         let (mut cookies, mut digest) = (None, None);
         // A shared cache goes by what the response says: Vary, private, and the rule for Authorization.
         if (facts.cookie || facts.credentials) && !settings.policy.is_shared() {
@@ -59,7 +62,15 @@ impl Identity {
                 _ => None,
             };
         }
-        Self { primary, url_len, cookies, digest, unordered: settings.policy.is_shared(), inner: None }
+        Self {
+            primary,
+            url_len,
+            cookies,
+            digest,
+            unordered: settings.policy.is_shared(),
+            inner: None,
+            refused,
+        }
     }
 
     /// The host and path of a request's URL, as its key has them.
@@ -145,6 +156,11 @@ impl Identity {
         }
         with.primary = b.build();
         with
+    }
+
+    /// Whether a part of the key could not be told: nothing may be stored or found under it.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused
     }
 
     /// The digest of the request's credentials.
@@ -277,11 +293,14 @@ fn url(settings: &Settings, cache: &Cache, own_id: bool, parts: &Parts) -> KeyBu
     if own_id {
         b.mark(b'#').part(&settings.id.to_le_bytes());
     }
-    let original = original(parts);
+    // A write is not narrowed itself, and drops the pages of what its URL is narrowed to.
+    let (outer, inner) = (original(parts), &parts.uri);
+    let narrowed = (outer.and_then(|uri| settings.narrowing.uri(uri)), settings.narrowing.uri(inner));
+    let (original, current) = (narrowed.0.as_ref().or(outer), narrowed.1.as_ref().unwrap_or(inner));
     let host = authority(parts).or_else(|| parts.headers.get(header::HOST).map(HeaderValue::as_bytes));
     // What may be left out is told from what follows by a mark of its own, or one could be written like the other.
     b.part(host.unwrap_or(b""));
-    let uri = original.unwrap_or(&parts.uri);
+    let uri = original.unwrap_or(current);
     let rule = match settings.policy.is_shared() {
         true => cache.attached::<SearchRules>().of(host.unwrap_or(b""), uri.path()),
         false => None,
@@ -293,8 +312,8 @@ fn url(settings: &Settings, cache: &Cache, own_id: bool, parts: &Parts) -> KeyBu
             b.mark(b'?').part(uri.path().as_bytes()).part(query.as_bytes())
         }
     };
-    if original.is_some_and(|original| path_and_query(original) != path_and_query(&parts.uri)) {
-        b.mark(b'n').part(path_and_query(&parts.uri));
+    if original.is_some_and(|original| path_and_query(original) != path_and_query(current)) {
+        b.mark(b'n').part(path_and_query(current));
     }
     if !settings.key_prefix.is_empty() {
         b.mark(b'p').part(settings.key_prefix.as_bytes());
@@ -302,7 +321,8 @@ fn url(settings: &Settings, cache: &Cache, own_id: bool, parts: &Parts) -> KeyBu
     b
 }
 
-fn original(parts: &Parts) -> Option<&Uri> {
+/// The URL as it was before nested routers took a part of it away.
+pub(crate) fn original(parts: &Parts) -> Option<&Uri> {
     parts.extensions.get::<OriginalUri>().map(|original| &original.0)
 }
 
@@ -312,8 +332,14 @@ fn authority(parts: &Parts) -> Option<&[u8]> {
     authority.map(|authority| authority.as_str().as_bytes())
 }
 
-/// The primary key, and how much of it is the URL.
-fn primary(settings: &Settings, cache: &Cache, own_id: bool, parts: &Parts, facts: Facts) -> (Key, usize) {
+/// The primary key, how much of it is the URL, and whether a part of it could not be told.
+fn primary(
+    settings: &Settings,
+    cache: &Cache,
+    own_id: bool,
+    parts: &Parts,
+    facts: Facts,
+) -> (Key, usize, bool) {
     let mut b = url(settings, cache, own_id, parts);
     let url_len = b.identity().len();
     b.mark(b's').part(parts.uri.scheme_str().unwrap_or("").as_bytes());
@@ -336,10 +362,20 @@ fn primary(settings: &Settings, cache: &Cache, own_id: bool, parts: &Parts, fact
             }
         }
     }
+    let mut refused = false;
+    let mut add = |mark, text: Option<&str>| match text {
+        Some(text) => _ = b.mark(mark).part(text.as_bytes()),
+        None => refused = true,
+    };
     for part in &settings.key_fns {
-        b.mark(b'f').part(part(parts).as_bytes());
+        add(b'f', part(parts).as_deref());
     }
-    (b.build(), url_len)
+    if !settings.later.is_empty() {
+        for text in Told::of(parts, settings).unwrap_or(&[None]) {
+            add(b'F', text.as_deref());
+        }
+    }
+    (b.build(), url_len, refused)
 }
 
 /// `Forwarded` without the members that differ with each client: only what may change the page counts.

@@ -6,6 +6,7 @@
 //! | room | what lives there |
 //! |---|---|
 //! | [`Engine`], [`Settings`] | request → key → lookup → decision → fetch → store |
+//! | [`KeyParts`], [`KeyText`], [`KeyedHeaders`] | what a page's key has besides the URL |
 //! | [`Policy`], [`OriginUnreachable`] | by which rules: Django's, or those of a shared cache |
 //! | [`EarlyRefresh`] | when a page is made anew before it expires |
 //! | [`CachesLayer`] | which caches serve the layers inside, and the last word on what they store |
@@ -30,8 +31,10 @@ mod engine;
 mod headers;
 mod identity;
 mod invalidates;
+mod keys;
 mod landing;
 mod lookup;
+mod made;
 mod names;
 mod outer;
 mod page;
@@ -60,10 +63,13 @@ pub use cookies::{CookieRule, IGNORED_COOKIES};
 pub use engine::Engine;
 pub use headers::{
     CacheControlLayer, ConditionalGetLayer, ConditionalGetService, Edit, HeaderFuture, HeaderService,
-    NeverCacheLayer, ServerTimingFuture, ServerTimingLayer, ServerTimingService, VaryOnLayer, cache_control,
-    conditional_get, never_cache, server_timing, vary_on,
+    NeverCacheLayer, PreconditionsLayer, PreconditionsService, ServerTimingFuture, ServerTimingLayer,
+    ServerTimingService, VaryOnLayer, cache_control, conditional_get, never_cache, preconditions,
+    preconditions_of, server_timing, vary_on,
 };
 pub use invalidates::{Invalidates, InvalidatesFuture, InvalidatesLayer, InvalidatesService, invalidates};
+pub use keys::{KeyParts, KeyText, KeyedHeaders};
+pub use made::Made;
 pub use names::IDENTITY_HEADERS;
 pub use page::PageFuture;
 pub use pages::Pages;

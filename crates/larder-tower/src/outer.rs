@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 
 use crate::again::{Again, Wants};
 use crate::identity::Digest;
+use crate::keys::Notes;
 
 /// What is to be done once the verdict is known.
 pub(crate) type Pending = Box<dyn FnOnce(Result<(), Reason>) + Send>;
@@ -165,6 +166,8 @@ fn made_private(headers: &HeaderMap, extensions: &Extensions) -> Option<Reason> 
 pub(crate) struct Enclosed {
     /// The flights that layers outside lead for this very request. Whoever waited for one of them would wait for itself.
     pub(crate) flights: Vec<Key>,
+    /// Where it is noted which headers a page is read from.
+    pub(crate) notes: Vec<Notes>,
 }
 
 /// On a request: the handles on their stores with which layers outside have waited. A store that is out costs a request one deadline,

@@ -104,11 +104,22 @@ impl Engine {
         S: Cacheable<B>,
         B: http_body::Body + Send + 'static,
     {
-        if self.settings().policy.is_shared() {
-            let work = Box::pin(shared::serve(self.clone(), inner.clone(), request));
+        let (mut parts, body) = request.into_parts();
+        self.settings().narrowing.apply(&mut parts);
+        if self.asks_first(&parts) {
+            let (engine, inner) = (self.clone(), inner.clone());
+            let work = Box::pin(async move {
+                engine.ask_first(&mut parts).await;
+                let page = engine.page(&inner, Request::from_parts(parts, body));
+                drop(inner);
+                page.await
+            });
             return PageFuture { kind: Kind::Work { work } };
         }
-        let (parts, body) = request.into_parts();
+        if self.settings().policy.is_shared() {
+            let work = Box::pin(shared::serve(self.clone(), inner.clone(), Request::from_parts(parts, body)));
+            return PageFuture { kind: Kind::Work { work } };
+        }
         let entrance = self.enter(&parts, has_body(parts.version, &body), true);
         let kind = match entrance {
             Entrance::Hit(response) => Kind::Hit { response: Some(response) },

@@ -143,6 +143,15 @@ impl Engine {
         B: http_body::Body + Send + 'static,
     {
         let (mut parts, body) = request.into_parts();
+        self.settings().narrowing.apply(&mut parts);
+        if self.asks_first(&parts) {
+            let clone = inner.clone();
+            let (engine, mut ready) = (self.clone(), mem::replace(inner, clone));
+            return Box::pin(async move {
+                engine.ask_first(&mut parts).await;
+                engine.update(&mut ready, Request::from_parts(parts, body)).await
+            });
+        }
         let judge = if parts.extensions.get::<Outer>().is_some() {
             None
         } else {

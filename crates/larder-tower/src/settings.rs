@@ -10,6 +10,8 @@ use http::request::Parts;
 use larder_core::{Cache, Tag, Timeout};
 
 use crate::cookies::CookieRule;
+use crate::keys::{KeyFn, KeyParts, KeyText, LaterFn, Narrowing};
+use crate::made::{Made, TimeoutFn};
 use crate::names::IDENTITY_HEADERS;
 use crate::policy::Policy;
 use crate::stale::{EarlyRefresh, Staleness};
@@ -48,9 +50,6 @@ impl From<String> for CacheChoice {
     }
 }
 
-/// Adds to a page's key; drf-extensions' `key_func`.
-pub(crate) type KeyFn = Arc<dyn Fn(&Parts) -> String + Send + Sync>;
-
 /// Which of Django's two layers this is: they read a response's own `max-age` differently, and keep their pages apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
@@ -74,6 +73,10 @@ pub struct Settings {
     /// In alphabetical order.
     pub(crate) identity_headers: Vec<HeaderName>,
     pub(crate) key_fns: Vec<KeyFn>,
+    pub(crate) later: Vec<LaterFn>,
+    pub(crate) narrowing: Narrowing,
+    pub(crate) timeout_fn: Option<TimeoutFn>,
+    pub(crate) cache_errors: bool,
     pub(crate) tags: Vec<Tag>,
     pub(crate) max_body: usize,
     pub(crate) streaming: bool,
@@ -102,6 +105,10 @@ impl Settings {
             cookies: CookieRule::default(),
             identity_headers: IDENTITY_HEADERS.iter().map(|name| HeaderName::from_static(name)).collect(),
             key_fns: Vec::new(),
+            later: Vec::new(),
+            narrowing: Narrowing::default(),
+            timeout_fn: None,
+            cache_errors: false,
             tags: Vec::new(),
             max_body: 8 << 20,
             streaming: false,
@@ -196,13 +203,52 @@ macro_rules! layer_setters {
             self
         }
 
-        /// Adds to the key what headers can't say (the user behind a client certificate, a tenant, a language).
-        /// May be given several times. drf-extensions: `key_func`.
-        pub fn key_fn(
+        /// Adds to the key what headers can't say (the user behind a client certificate, a tenant, a language): text, a number, or an
+        /// `Option` of one, whose `None` lets the request pass by instead of sharing a page by mistake. May be given several times.
+        /// drf-extensions: `key_func`.
+        pub fn key_fn<K: $crate::KeyText>(
             mut self,
-            part: impl Fn(&http::request::Parts) -> String + Send + Sync + 'static,
+            part: impl Fn(&http::request::Parts) -> K + Send + Sync + 'static,
         ) -> Self {
             $crate::Settings::edit(&mut self.settings).add_key_fn(part);
+            self
+        }
+
+        /// The same, where it takes waiting: a look into a database, say. It is asked for every request, hits too, before the page is looked up.
+        pub fn key_fn_async<F>(
+            mut self,
+            part: impl Fn(http::request::Parts) -> F + Send + Sync + 'static,
+        ) -> Self
+        where
+            F: Future<Output: $crate::KeyText> + Send + 'static,
+        {
+            $crate::Settings::edit(&mut self.settings).add_key_fn_async(part);
+            self
+        }
+
+        /// Parts of the key that are put together once, for any number of layers: which parameters of the query count, the user, the language,
+        /// … See [`KeyParts`](larder_tower::KeyParts). May be given several times.
+        pub fn key(mut self, parts: &$crate::KeyParts) -> Self {
+            $crate::Settings::edit(&mut self.settings).add_key(parts);
+            self
+        }
+
+        /// How long a page lives, by what was asked for and what came of it, in place of the layer's timeout;
+        /// [`Timeout::DEFAULT`](larder_core::Timeout::DEFAULT) leaves it at that. A `PageTimeout` beside the response still shortens it, and zero keeps the page out of the
+        /// cache.
+        pub fn timeout_fn(
+            mut self,
+            timeout: impl Fn(&$crate::Made<'_>) -> larder_core::Timeout + Send + Sync + 'static,
+        ) -> Self {
+            $crate::Settings::edit(&mut self.settings).set_timeout_fn(timeout);
+            self
+        }
+
+        /// Also stores errors that asking again would not change: 400, 403, 404, 405, 406, 410, 414, 415, 422, 451, 500 and 501. Off unless said
+        /// otherwise, as in Django; in drf-extensions it is on. What asks for credentials (401) or to come back later (408, 425, 429, 502 to 504) is
+        /// never stored. Under the [policy](larder_tower::Policy) of a shared cache the response alone decides.
+        pub fn cache_errors(mut self, store: bool) -> Self {
+            $crate::Settings::edit(&mut self.settings).set_cache_errors(store);
             self
         }
 
@@ -371,8 +417,23 @@ impl Settings {
     pub fn set_ignore_cookies(&mut self) {
         self.cookies = CookieRule::IgnoreAll;
     }
-    pub fn add_key_fn(&mut self, part: impl Fn(&Parts) -> String + Send + Sync + 'static) {
-        self.key_fns.push(Arc::new(part));
+    pub fn add_key(&mut self, parts: &KeyParts) {
+        parts.add_to(self);
+    }
+    pub fn add_key_fn<K: KeyText>(&mut self, part: impl Fn(&Parts) -> K + Send + Sync + 'static) {
+        self.add_key(&KeyParts::new().part(part));
+    }
+    pub fn add_key_fn_async<F>(&mut self, part: impl Fn(Parts) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output: KeyText> + Send + 'static,
+    {
+        self.add_key(&KeyParts::new().part_async(part));
+    }
+    pub fn set_timeout_fn(&mut self, timeout: impl Fn(&Made<'_>) -> Timeout + Send + Sync + 'static) {
+        self.timeout_fn = Some(Arc::new(timeout));
+    }
+    pub fn set_cache_errors(&mut self, store: bool) {
+        self.cache_errors = store;
     }
     pub fn add_identity_headers<N: AsRef<str>>(&mut self, names: impl IntoIterator<Item = N>) {
         self.identity_headers.extend(names.into_iter().map(|n| header_name(n.as_ref())));

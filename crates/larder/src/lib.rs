@@ -70,9 +70,10 @@ pub use larder_site::{
 };
 pub use larder_tower::{
     CacheChoice, CacheControlLayer, CachesLayer, ConditionalGetLayer, CookieRule, IDENTITY_HEADERS,
-    IGNORED_COOKIES, Invalidates, InvalidatesLayer, NeverCacheLayer, OriginUnreachable, PageTags,
-    PageTimeout, Pages, Policy, Refresh, RefreshLayer, RequestScope, RequestScopeLayer, ServerTimingLayer,
-    VaryOnLayer, cache_control, conditional_get, invalidates, never_cache, server_timing, vary_on,
+    IGNORED_COOKIES, Invalidates, InvalidatesLayer, KeyParts, KeyText, KeyedHeaders, Made, NeverCacheLayer,
+    OriginUnreachable, PageTags, PageTimeout, Pages, Policy, PreconditionsLayer, Refresh, RefreshLayer,
+    RequestScope, RequestScopeLayer, ServerTimingLayer, VaryOnLayer, cache_control, conditional_get,
+    invalidates, never_cache, preconditions, preconditions_of, server_timing, vary_on,
 };
 pub use open::{open, schemes};
 
@@ -124,6 +125,11 @@ struct ComingFromDjango;
 #[cfg(all(doctest, feature = "postgres"))]
 #[doc = include_str!("../../../docs/data-changes.md")]
 struct DataChanges;
+
+/// The examples of the page about keys, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/keys.md")]
+struct Keys;
 
 /// The examples of the page about sessions, compiled.
 #[cfg(all(doctest, feature = "session"))]

@@ -1,7 +1,7 @@
 //! What an application uses every day: `use larder::prelude::*;`.
 
 pub use crate::{
-    Cache, Caches, CachesLayer, Changes, FetchFromCacheLayer, Invalidates, PageTags, PageTimeout, Pages,
-    Timeout, UpdateCacheLayer, Warmer, cache_control, cache_page, conditional_get, invalidates, never_cache,
-    vary_on,
+    Cache, Caches, CachesLayer, Changes, FetchFromCacheLayer, Invalidates, KeyParts, PageTags, PageTimeout,
+    Pages, Timeout, UpdateCacheLayer, Warmer, cache_control, cache_page, conditional_get, invalidates,
+    never_cache, vary_on,
 };

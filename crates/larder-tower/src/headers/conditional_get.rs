@@ -206,7 +206,7 @@ impl Known {
 }
 
 /// `ConditionalGetMiddleware.process_response`: GET only.
-async fn after(
+pub(super) async fn after(
     method: &Method,
     request: &HeaderMap,
     response: Response<Body>,

@@ -5,6 +5,7 @@
 mod cache_control;
 mod conditional_get;
 mod never_cache;
+mod preconditions;
 mod server_timing;
 mod service;
 mod vary_on;
@@ -12,6 +13,7 @@ mod vary_on;
 pub use cache_control::{CacheControlLayer, cache_control};
 pub use conditional_get::{ConditionalGetLayer, ConditionalGetService, conditional_get};
 pub use never_cache::{NeverCacheLayer, never_cache};
+pub use preconditions::{PreconditionsLayer, PreconditionsService, preconditions, preconditions_of};
 pub use server_timing::{ServerTimingFuture, ServerTimingLayer, ServerTimingService, server_timing};
 pub use service::{Edit, HeaderFuture, HeaderService};
 pub use vary_on::{VaryOnLayer, vary_on};

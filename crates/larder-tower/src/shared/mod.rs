@@ -31,7 +31,7 @@ use crate::admit::admit;
 use crate::again::{Again, head_of};
 use crate::cacheable::Cacheable;
 use crate::engine::{Engine, REGROUPS, Visit, has_body, into_body, say, say_bypass};
-use crate::identity::Identity;
+use crate::identity::{Identity, original};
 use crate::landing::{Landing, Traffic};
 use crate::outer::{Enclosed, Outer, Waits};
 use crate::page::is_safe;
@@ -143,13 +143,16 @@ where
     };
     let enclosed = parts.extensions.get::<Enclosed>();
     facts.nested = enclosed.is_some() || parts.extensions.get::<Outer>().is_some();
+    let mut identity = Identity::of(settings, &cache, own_id, &parts, facts);
+    if identity.is_refused() {
+        return pass(service, parts, body, Reason::KeyFnRefused).await;
+    }
     let session = OnRequest::of(&parts.extensions);
     if session.is_new {
         return pass(service, parts, body, Reason::SessionModified).await;
     }
     facts.session = session.is_there;
     facts.refresh = Refresh::is_asked(&parts.extensions);
-    let mut identity = Identity::of(settings, &cache, own_id, &parts, facts);
     if let Some(content) = &content {
         identity = identity.with_content(&described(&parts.headers), blake3::hash(content).as_bytes());
     }
@@ -168,7 +171,8 @@ where
     let cache = Waits::handle(&parts.extensions, &cache);
     let route = parts.extensions.get::<MatchedPath>().cloned();
     let (engine, role, standby) = (engine.clone(), Role::of(&parts.extensions, settings), None);
-    let visit = Visit { engine, cache, identity, facts, headers, began, enclosed, role, standby, route };
+    let uri = original(&ask.asked).unwrap_or(&ask.asked.uri).clone();
+    let visit = Visit { engine, cache, identity, facts, headers, uri, began, enclosed, role, standby, route };
     visit_store(visit, ask, service, Request::from_parts(parts, body)).await
 }
 

@@ -18,7 +18,7 @@ use crate::admit::{Facts, admit};
 use crate::cacheable::Cacheable;
 use crate::detach::Detachable;
 use crate::engine::{Engine, Visit, into_body, say_bypass};
-use crate::identity::{Identity, url_tag};
+use crate::identity::{Identity, original, url_tag};
 use crate::landing::Traffic;
 use crate::outer::{Enclosed, Outer};
 use crate::stale::Role;
@@ -151,8 +151,13 @@ async fn keep(
     mut response: Response<Body>,
 ) -> Response<Body> {
     let identity = Identity::of(engine.settings(), &cache, own_id, &asked, facts);
+    if identity.is_refused() {
+        say_bypass(response.headers_mut(), Reason::Method);
+        return response;
+    }
     let outer = asked.extensions.get::<Outer>().cloned();
     let visit = Visit {
+        uri: original(&asked).unwrap_or(&asked.uri).clone(),
         engine: engine.clone(),
         began: cache.clock().now(),
         cache: cache.for_request(),
