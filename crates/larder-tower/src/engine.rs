@@ -12,7 +12,7 @@ use http::request::Parts;
 use http::{Extensions, HeaderMap, Response, Uri, header};
 use larder_core::flight::{Joined, Leader, Outcome};
 use larder_core::{Attachment, Cache, Fill, Key, Lease, Tag, UnixMillis};
-use larder_http::{CacheStatus, Forward, Reason, VaryFields};
+use larder_http::{Forward, Reason, VaryFields};
 
 use crate::admit::{Facts, admit};
 use crate::attach;
@@ -32,6 +32,7 @@ use crate::stale::{Role, Shown, Stale};
 use crate::turns::{Place, Turns};
 use crate::varied::Varied;
 use crate::which::{Chosen, choose};
+pub(crate) use crate::wording::{say, say_bypass};
 
 /// How often a request that waited joins another flight before it goes alone.
 pub(crate) const REGROUPS: usize = 8;
@@ -572,21 +573,6 @@ impl Lead {
 pub(crate) fn has_body<B: http_body::Body>(version: http::Version, body: &B) -> bool {
     let hint = body.size_hint();
     hint.lower() > 0 || (version >= http::Version::HTTP_2 && !body.is_end_stream() && hint.exact() != Some(0))
-}
-
-/// Says on a response that passed by why it did.
-pub(crate) fn say(headers: &mut HeaderMap, forward: Forward, reason: Option<Reason>) {
-    let mut status = CacheStatus::forward(forward);
-    status.detail = reason.map(Reason::as_str);
-    status.append_to(headers);
-}
-
-/// The words for a request that was not for the cache.
-pub(crate) fn say_bypass(headers: &mut HeaderMap, reason: Reason) {
-    match reason {
-        Reason::Method => say(headers, Forward::Method, None),
-        other => say(headers, Forward::Bypass, Some(other)),
-    }
 }
 
 /// The length a body says it has.

@@ -56,6 +56,7 @@ mod tag_pattern;
 mod turns;
 mod varied;
 mod which;
+mod wording;
 
 pub use cacheable::Cacheable;
 pub use caches_layer::{CachesFuture, CachesLayer, CachesService};

@@ -1,0 +1,19 @@
+//! What a layer says in `Cache-Status` of a request that it did not answer.
+
+use http::HeaderMap;
+use larder_http::{CacheStatus, Forward, Reason};
+
+/// Says on a response that passed by why it did.
+pub(crate) fn say(headers: &mut HeaderMap, forward: Forward, reason: Option<Reason>) {
+    let mut status = CacheStatus::forward(forward);
+    status.detail = reason.map(Reason::as_str);
+    status.append_to(headers);
+}
+
+/// The words for a request that was not for the cache.
+pub(crate) fn say_bypass(headers: &mut HeaderMap, reason: Reason) {
+    match reason {
+        Reason::Method => say(headers, Forward::Method, None),
+        other => say(headers, Forward::Bypass, Some(other)),
+    }
+}
