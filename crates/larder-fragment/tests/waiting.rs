@@ -255,3 +255,29 @@ async fn the_installed_caches_serve_who_was_given_none() {
     Caches::uninstall();
     assert_eq!(bodies.count(), 2);
 }
+
+#[tokio::test]
+async fn two_fragments_inside_of_each_other_wait_for_each_other_only_so_long() {
+    let cache = Cache::new(Memory::new());
+    let fragments = Fragments::new(&cache).max_wait(Duration::from_millis(20));
+    let renders = fragments.clone();
+    let both_are_inside = Arc::new(std::sync::Barrier::new(2));
+    let start = |outer: &'static str, inner: &'static str| {
+        let (nested, fragments) = (fragments.clone(), fragments.clone());
+        let both_are_inside = Arc::clone(&both_are_inside);
+        let body = move || {
+            both_are_inside.wait();
+            Ok::<_, Infallible>(Markup::safe(Bodies::default().show(&nested, inner)))
+        };
+        let render = move || {
+            let made = fragments.get_or_render(&Fragment::new(outer).timeout(60), body);
+            made.unwrap().text
+        };
+        let renders = renders.clone();
+        tokio::spawn(async move { renders.render(render).await })
+    };
+    let (ab, ba) = (start("a", "b"), start("b", "a"));
+    // Who is the first may be found by the other.
+    assert!(["a", "b"].contains(&ab.await.unwrap().as_str()));
+    assert!(["a", "b"].contains(&ba.await.unwrap().as_str()));
+}

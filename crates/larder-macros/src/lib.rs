@@ -63,6 +63,29 @@ use proc_macro::TokenStream;
 ///
 /// The function's future has to be `Send`. `self` is no part of the default key: give a `key`, or `skip(self)` if it makes no difference. In `impl` blocks of a trait, and
 /// with `async_trait`, write a free function and call that.
+///
+/// What can't be kept does not compile, and says why:
+///
+/// ```compile_fail
+/// struct Connection;
+///
+/// #[larder::cached] // `Connection` can't be kept in a cache
+/// async fn connect() -> Connection { Connection }
+/// ```
+///
+/// ```compile_fail
+/// struct Pool;
+///
+/// #[larder::cached] // `&Pool` can't be a part of the key: skip(pool)
+/// async fn count(pool: &Pool) -> u64 { 7 }
+/// ```
+///
+/// ```
+/// struct Pool;
+///
+/// #[larder::cached(skip(pool))]
+/// async fn count(pool: &Pool) -> u64 { 7 }
+/// ```
 #[proc_macro_attribute]
 pub fn cached(options: TokenStream, function: TokenStream) -> TokenStream {
     cached::expand(options.into(), function.into()).unwrap_or_else(|error| error.into_compile_error()).into()

@@ -117,7 +117,7 @@ struct HttpRules;
 struct BehindACdn;
 
 /// The examples of the guide for those who come from Django, compiled.
-#[cfg(all(doctest, feature = "session"))]
+#[cfg(all(doctest, feature = "session", feature = "macros", feature = "minijinja", feature = "askama"))]
 #[doc = include_str!("../../../docs/coming-from-django.md")]
 struct ComingFromDjango;
 
