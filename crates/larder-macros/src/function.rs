@@ -78,14 +78,14 @@ impl Function {
 
     /// The body, as a closure that gives a future.
     pub(crate) fn body(&self, krate: &TokenStream) -> TokenStream {
-        let (output, block) = (self.output(), &self.item.block);
+        let (output, statements) = (self.output(), &self.item.block.stmts);
         quote! {
             move || async move {
                 // So that `?` and `return` know what they are to give.
                 if false {
                     return #krate::memo::never::<#output>();
                 }
-                #block
+                #(#statements)*
             }
         }
     }

@@ -49,7 +49,7 @@ use proc_macro::TokenStream;
 /// | `using = "other"` | the alias of an installed cache. |
 /// | `attach = false` | the tags of what is read meanwhile are not the value's, nor its own those of the page that is being made with it. |
 /// | `some_only` | a `None` is not kept. |
-/// | `associated` | the function stands in an `impl` and has no `self`. |
+/// | `associated` | the function stands in an `impl` and has no `self`; left out there, the compiler can't find the function. |
 /// | `helpers = false` | none of the two functions, which can't stand in the `impl` of a trait. |
 /// | `crate = path` | where `larder` is, if it is called otherwise. |
 ///
