@@ -92,6 +92,7 @@ pub(crate) fn alone(cache: &Cache, fragment: &Fragment, scope: Scope) -> Look {
 #[derive(Debug)]
 pub(crate) struct Making {
     fill: Option<Fill>,
+    #[cfg_attr(not(feature = "tera"), expect(dead_code, reason = "it ends with this"))]
     scope: Scope,
 }
 

@@ -23,7 +23,7 @@ mod markup;
 pub mod minijinja;
 mod scope;
 mod spec;
-#[cfg(any(feature = "minijinja", feature = "tera", test))]
+#[cfg(any(feature = "minijinja", feature = "tera"))]
 mod tag;
 #[cfg(feature = "tera")]
 pub mod tera;

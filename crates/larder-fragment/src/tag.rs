@@ -254,4 +254,17 @@ mod tests {
             assert!(error.contains(wrong), "{source}: {error}");
         }
     }
+
+    #[test]
+    fn a_template_cut_anywhere_is_rewritten_or_refused() {
+        let whole = "ü{%- load cache %}{% cache 5 'ü' f(\"%}\\\"\") [ü using=ü -%}{# ü #}{% raw %}{%+endraw+%}{%endcache%}{{ü}}";
+        for from in 0..whole.len() {
+            for to in from..=whole.len() {
+                if let Some(part) = whole.get(from..to) {
+                    _ = shown(part);
+                }
+            }
+        }
+        assert!(shown(whole).is_ok());
+    }
 }
