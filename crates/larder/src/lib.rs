@@ -117,7 +117,14 @@ struct HttpRules;
 struct BehindACdn;
 
 /// The examples of the guide for those who come from Django, compiled.
-#[cfg(all(doctest, feature = "session", feature = "macros", feature = "minijinja", feature = "askama"))]
+#[cfg(all(
+    doctest,
+    feature = "config",
+    feature = "session",
+    feature = "macros",
+    feature = "minijinja",
+    feature = "askama"
+))]
 #[doc = include_str!("../../../docs/coming-from-django.md")]
 struct ComingFromDjango;
 
@@ -130,6 +137,16 @@ struct DataChanges;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/keys.md")]
 struct Keys;
+
+/// The examples of the guide to the levels, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/which-level.md")]
+struct WhichLevel;
+
+/// The examples of the guide to tests, compiled.
+#[cfg(all(doctest, feature = "memory"))]
+#[doc = include_str!("../../../docs/testing-your-app.md")]
+struct TestingYourApp;
 
 /// The examples of the page about sessions, compiled.
 #[cfg(all(doctest, feature = "session"))]
