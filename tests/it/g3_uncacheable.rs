@@ -1,6 +1,7 @@
 //! G3, what can't be shared: the first burst waits for the leader's head at most, and after that nobody waits for anybody.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -8,9 +9,11 @@ use axum::body::Body;
 use futures_util::future::join_all;
 use http::{HeaderMap, Response, StatusCode};
 use http_body::Frame;
-use larder::{PageTimeout, cache_page};
+use larder::{Cache, PageTimeout, cache_page};
+use larder_testkit::Plain;
+use tokio::sync::Barrier;
 
-use crate::fed::{asking, at_hand, fed, piece, saying, settle, soon, status_of};
+use crate::fed::{asking, at_hand, fed, piece, saying, settle, slowly, soon, status_of};
 use crate::g3_once::beside;
 use crate::support::{ask, clocked, get, memory};
 
@@ -159,4 +162,90 @@ async fn what_is_remembered_of_a_url_is_forgotten_in_time() {
         soon(join_all(shared)).await;
         assert_eq!(runs.count(), 4, "{status_code}");
     }
+}
+
+#[tokio::test]
+async fn after_its_first_answer_a_thousand_requests_for_what_can_not_be_stored_run_at_once() {
+    // Each run but the first ends only when a thousand are under way: one that waited for another would be missing.
+    let overlap = Arc::new(Barrier::new(1_000));
+    let (app, runs) = slowly(move |run, _| {
+        let overlap = Arc::clone(&overlap);
+        async move {
+            if !matches!(run % 1_001, 1) {
+                overlap.wait().await;
+            }
+            saying(&[("set-cookie", "a=1")], "x")
+        }
+    });
+    for (name, app) in mounts(&app) {
+        let before = runs.count();
+        assert!(ask(&app, get("/")).await.cache_status().ends_with("detail=set-cookie"), "{name}");
+        let all = soon(join_all((0..1_000).map(|_| beside(&app, get("/"))))).await;
+        for one in all {
+            let status = one.unwrap().cache_status();
+            assert!(status.ends_with("; detail=hit-for-miss"), "{name}: {status}");
+        }
+        assert_eq!(runs.count() - before, 1_001, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn after_its_first_answer_in_one_process_nobody_waits_in_another() {
+    let store = Plain::default();
+    let process = || Cache::builder(store.clone()).deadline(Duration::from_secs(60)).build().unwrap();
+    let overlap = Arc::new(Barrier::new(50));
+    let (app, runs) = slowly(move |run, _| {
+        let overlap = Arc::clone(&overlap);
+        async move {
+            if run > 1 {
+                overlap.wait().await;
+            }
+            saying(&[("set-cookie", "a=1")], "x")
+        }
+    });
+    let [one, other] = [process(), process()].map(|cache| app.clone().layer(cache_page(60).cache(cache)));
+    assert!(ask(&one, get("/")).await.cache_status().ends_with("detail=set-cookie"));
+    settle().await;
+    let all = soon(join_all((0..50).map(|_| beside(&other, get("/"))))).await;
+    let known =
+        all.into_iter().filter(|one| one.as_ref().unwrap().cache_status().ends_with("; detail=hit-for-miss"));
+    assert!(known.count() >= 1, "who asked the store for its turn was told");
+    assert_eq!(runs.count(), 51);
+}
+
+#[tokio::test]
+async fn a_route_whose_answers_can_not_be_stored_holds_nobody_up_whatever_the_url() {
+    let (app, mut asked, runs) = asking();
+    let handler = app.clone();
+    let app = Router::new()
+        .route(
+            "/cart/{id}",
+            axum::routing::get(move |request: axum::extract::Request| {
+                let handler = handler.clone();
+                async move { tower::ServiceExt::oneshot(handler, request).await }
+            }),
+        )
+        .layer(cache_page(60).cache(memory()));
+    for id in 0..8 {
+        let one = beside(&app, get(&format!("/cart/{id}")));
+        soon(asked.recv()).await.unwrap().say(&[("set-cookie", "a=1")], "x");
+        assert!(soon(one).await.unwrap().cache_status().ends_with("detail=set-cookie"));
+    }
+    let new = || (0..5).map(|_| beside(&app, get("/cart/new"))).collect::<Vec<_>>();
+    let all = new();
+    settle().await;
+    assert_eq!(runs.count(), 8 + 5, "five overlap on a key that nobody has asked for before");
+    for _ in 0..4 {
+        soon(asked.recv()).await.unwrap().say(&[("set-cookie", "a=1")], "x");
+    }
+    // One that can be stored ends it, for the route and the key.
+    soon(asked.recv()).await.unwrap().say(&[], "page");
+    let said: Vec<String> =
+        soon(join_all(all)).await.into_iter().map(|one| one.unwrap().cache_status()).collect();
+    assert_eq!(said.iter().filter(|said| said.ends_with("detail=hit-for-miss")).count(), 4, "{said:?}");
+    let shared: Vec<_> = (0..3).map(|_| beside(&app, get("/cart/other"))).collect();
+    settle().await;
+    assert_eq!(runs.count(), 8 + 5 + 1, "one leads again");
+    soon(asked.recv()).await.unwrap().say(&[], "page");
+    soon(join_all(shared)).await;
 }

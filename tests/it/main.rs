@@ -23,6 +23,7 @@ mod g2_cookies;
 mod g2_private;
 mod g2_sessions;
 mod g2_tower_sessions;
+mod g3_fleet;
 mod g3_heads;
 mod g3_invalidation;
 mod g3_leaders;
