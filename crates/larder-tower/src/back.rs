@@ -57,7 +57,10 @@ impl Lead {
     ) -> Response<Body> {
         let (mut parts, body) = response.into_parts();
         std::mem::take(&mut self.beside).put_back(&mut parts.extensions);
-        patch_vary(&mut parts.headers, self.notes.close().iter().map(header::HeaderName::as_str));
+        let read = self.notes.close();
+        if !read.is_empty() {
+            patch_vary(&mut parts.headers, read.iter().map(header::HeaderName::as_str));
+        }
         let now = self.visit.cache.clock().now();
         let plan = match private_elsewhere {
             Some(reason) => Err(reason),
