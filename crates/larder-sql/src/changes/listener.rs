@@ -37,7 +37,8 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// From the channel of this outbox to these caches: one, or all aliases of [`Caches`]. Nothing is connected.
+    /// From the channel of this outbox to these caches: one, or all aliases of [`Caches`]. Nothing is connected. They should not ignore errors: what
+    /// such a cache could not empty after a gap nobody hears of.
     ///
     /// # Errors
     /// [`Config`](larder_core::ErrorKind::Config) if it is in another database than PostgreSQL, or doesn't broadcast.

@@ -108,39 +108,51 @@ async fn what_is_too_much_to_be_told_makes_it_forget_all() {
     listener.abort();
 }
 
-/// A way to the server that can be cut.
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    Open,
+    /// Whoever is connected is told so, and nobody else gets through.
+    Cut,
+    /// Those who are connected hear nothing any more, for good, as behind a firewall that has forgotten them.
+    Silent,
+}
+
+/// A way to the server.
 struct Way {
     address: SocketAddr,
-    open: watch::Sender<bool>,
+    state: watch::Sender<State>,
 }
 
 impl Way {
     async fn to(server: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (open, sees) = watch::channel(true);
+        let (state, sees) = watch::channel(State::Open);
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
             while let Ok((mut here, _)) = listener.accept().await {
                 let (server, mut sees) = (server.clone(), sees.clone());
-                if !*sees.borrow() {
+                if *sees.borrow_and_update() != State::Open {
                     continue;
                 }
                 tokio::spawn(async move {
                     let Ok(mut there) = TcpStream::connect(server).await else { return };
                     tokio::select! {
-                        _ = tokio::io::copy_bidirectional(&mut here, &mut there) => {}
-                        _ = sees.wait_for(|open| !open) => {}
+                        _ = tokio::io::copy_bidirectional(&mut here, &mut there) => return,
+                        _ = sees.changed() => {}
+                    }
+                    if *sees.borrow() == State::Silent {
+                        drop(there);
+                        std::future::pending::<()>().await;
                     }
                 });
             }
         });
-        Self { address, open }
+        Self { address, state }
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_that_changed_while_it_could_not_hear_is_served_once_it_hears_again() {
-    let app = App::postgres().await;
+/// A listener behind such a way.
+async fn behind_a_way(app: &App, cache: &Cache) -> (Way, JoinHandle<()>) {
     let Database::Postgres(pool) = &app.database else { unreachable!() };
     let options = (*pool.connect_options()).clone();
     let way = Way::to(format!("{}:{}", options.get_host(), options.get_port())).await;
@@ -148,18 +160,23 @@ async fn nothing_that_changed_while_it_could_not_hear_is_served_once_it_hears_ag
     let through = sqlx::postgres::PgPoolOptions::new().acquire_timeout(PATIENT).connect_lazy_with(through);
     let through = Outbox::postgres(&through).table(app.outbox_table()).unwrap();
     Triggers::on_table(&app.table).tag("course:{id}").install(&app.outbox).await.unwrap();
-    let cache = memory();
-    let listener = tokio::spawn(Listener::new(&through, &cache).unwrap().run());
+    let listener = tokio::spawn(Listener::new(&through, cache).unwrap().run());
     until(async || app.ears().await == 1).await;
-    heard_all(&app, &cache).await;
+    heard_all(app, cache).await;
+    (way, listener)
+}
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_that_changed_while_it_could_not_hear_is_served_once_it_hears_again() {
+    let (app, cache) = (App::postgres().await, memory());
+    let (way, listener) = behind_a_way(&app, &cache).await;
     fill(&cache, &["course:1"]).await;
-    way.open.send(false).unwrap();
+    way.state.send(State::Cut).unwrap();
     until(async || app.ears().await == 0).await;
     app.run(&format!("INSERT INTO {} (id) VALUES (1)", app.table)).await;
     let made_of_old_data = Slow::begin(&cache, "slow").await;
     assert!(has(&cache, "course:1").await, "nobody could tell");
-    way.open.send(true).unwrap();
+    way.state.send(State::Open).unwrap();
     until(async || !has(&cache, "course:1").await).await;
     made_of_old_data.end().await;
     assert!(!has(&cache, "slow").await);
@@ -167,6 +184,21 @@ async fn nothing_that_changed_while_it_could_not_hear_is_served_once_it_hears_ag
     fill(&cache, &["course:1"]).await;
     heard_all(&app, &cache).await;
     app.run(&format!("INSERT INTO {} (id) VALUES (1)", app.table)).await;
+    until(async || !has(&cache, "course:1").await).await;
+    listener.abort();
+}
+
+/// It takes the ten seconds that such a silence takes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_is_silently_gone_is_found_out_and_counts_as_a_gap() {
+    let (app, cache) = (App::postgres().await, memory());
+    let (way, listener) = behind_a_way(&app, &cache).await;
+    fill(&cache, &["course:1"]).await;
+    way.state.send(State::Silent).unwrap();
+    until(async || app.ears().await == 0).await;
+    app.run(&format!("INSERT INTO {} (id) VALUES (1)", app.table)).await;
+    assert!(has(&cache, "course:1").await, "nobody could tell");
+    way.state.send(State::Open).unwrap();
     until(async || !has(&cache, "course:1").await).await;
     listener.abort();
 }
