@@ -132,3 +132,43 @@ async fn a_page_that_is_public_is_shared_by_all_sessions() {
     )
     .await;
 }
+
+/// A gateway goes by what a response says, and one made under a session is made to say `Vary: Cookie`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_the_rules_of_a_shared_cache_users_have_their_own_pages_too() {
+    use axum::routing::{get, post};
+    use larder::prelude::*;
+    use tower_sessions::{Session, SessionManagerLayer};
+
+    async fn name(session: Session) -> String {
+        session.get("name").await.expect("a store").unwrap_or_else(|| "nobody".to_owned())
+    }
+    for (store, cache) in super::shop::caches() {
+        let greet = |session: Session| async { ([("cache-control", "max-age=60")], name(session).await) };
+        let page = cache_page(60).cache(&cache).policy(larder::Policy::shared());
+        let app = axum::Router::new()
+            .route("/", get(greet).layer(page))
+            .route(
+                "/alice",
+                post(
+                    |session: Session| async move { session.insert("name", "alice").await.expect("a store") },
+                ),
+            )
+            .route(
+                "/bob",
+                post(|session: Session| async move { session.insert("name", "bob").await.expect("a store") }),
+            )
+            .layer(SessionManagerLayer::new(CacheStore::new(&cache)).with_secure(false));
+        let site = larder_tests::serve(app).await;
+        let (mut alice, mut bob, mut nobody) = (Visitor::new(), Visitor::new(), Visitor::new());
+        alice.post(&site, "/alice").await;
+        bob.post(&site, "/bob").await;
+        for again in [false, true] {
+            for (visitor, who) in [(&mut alice, "alice"), (&mut bob, "bob"), (&mut nobody, "nobody")] {
+                let shown = visitor.get(&site, "/").await;
+                assert_eq!((shown.text.as_str(), shown.is_hit()), (who, again), "{store}: {shown:?}");
+                assert!(shown.vary.to_lowercase().contains("cookie"), "{store}: {shown:?}");
+            }
+        }
+    }
+}
