@@ -10,13 +10,10 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use parking_lot::Mutex;
-use tokio::sync::watch;
 
 use crate::key::Key;
+use crate::settled::{Settled, Waiting};
+use crate::sync::{Arc, AtomicUsize, Mutex, Ordering};
 use crate::tag::Nonce;
 
 const SHARDS: usize = 16;
@@ -33,15 +30,9 @@ struct Shared<V> {
 
 struct Flight<V> {
     fence: Nonce,
-    state: watch::Sender<State<V>>,
+    /// What came of it, once that is known; `None`: nothing.
+    outcome: Arc<Settled<Option<V>>>,
     waiters: AtomicUsize,
-}
-
-#[derive(Clone)]
-enum State<V> {
-    Flying,
-    Published(V),
-    Abandoned,
 }
 
 /// What [`Flights::join`] makes of a caller.
@@ -120,12 +111,12 @@ impl<V: Clone + Send + Sync + 'static> Flights<V> {
     }
 }
 
-fn wait<V: Clone>(flight: &Arc<Flight<V>>, limit: usize) -> Joined<V> {
+fn wait<V>(flight: &Arc<Flight<V>>, limit: usize) -> Joined<V> {
     if flight.waiters.fetch_add(1, Ordering::Relaxed) >= limit {
         flight.waiters.fetch_sub(1, Ordering::Relaxed);
         return Joined::Full;
     }
-    Joined::Wait(Waiter { state: flight.state.subscribe(), flight: Arc::clone(flight) })
+    Joined::Wait(Waiter { outcome: Settled::waiting(&flight.outcome), flight: Arc::clone(flight) })
 }
 
 impl<V> Shared<V> {
@@ -137,7 +128,7 @@ impl<V> Shared<V> {
 
 impl<V> Flight<V> {
     fn new(fence: Nonce) -> Self {
-        Self { fence, state: watch::Sender::new(State::Flying), waiters: AtomicUsize::new(0) }
+        Self { fence, outcome: Arc::new(Settled::new()), waiters: AtomicUsize::new(0) }
     }
 }
 
@@ -169,7 +160,7 @@ pub struct Leader<V> {
 impl<V> Leader<V> {
     /// Hands the value to all who wait and to all who join while the flight is open.
     pub fn publish(&self, value: V) {
-        self.flight.state.send_replace(State::Published(value));
+        self.flight.outcome.settle(Some(value));
     }
 
     /// How many have joined to wait and not gone again.
@@ -195,13 +186,7 @@ impl<V> Leader<V> {
 impl<V> Drop for Leader<V> {
     fn drop(&mut self) {
         self.close();
-        self.flight.state.send_if_modified(|state| {
-            let flying = matches!(state, State::Flying);
-            if flying {
-                *state = State::Abandoned;
-            }
-            flying
-        });
+        self.flight.outcome.settle_if_open(None);
     }
 }
 
@@ -213,7 +198,7 @@ impl<V> fmt::Debug for Leader<V> {
 
 /// Somebody who waits for the leader.
 pub struct Waiter<V> {
-    state: watch::Receiver<State<V>>,
+    outcome: Waiting<Option<V>>,
     flight: Arc<Flight<V>>,
 }
 
@@ -223,10 +208,9 @@ impl<V: Clone> Waiter<V> {
     /// # Cancel safety
     /// May be dropped at any point, and called again.
     pub async fn wait(&mut self) -> Outcome<V> {
-        match self.state.wait_for(|state| !matches!(state, State::Flying)).await.as_deref() {
-            Ok(State::Published(value)) => Outcome::Value(value.clone()),
-            // The sender can't be gone while `flight` is held.
-            Ok(State::Abandoned | State::Flying) | Err(_) => Outcome::Abandoned,
+        match self.outcome.settled().await {
+            Some(value) => Outcome::Value(value),
+            None => Outcome::Abandoned,
         }
     }
 }
@@ -240,78 +224,5 @@ impl<V> Drop for Waiter<V> {
 impl<V> fmt::Debug for Waiter<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Waiter").finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::key::Space;
-
-    fn key() -> Key {
-        Key::value(&Space::default(), 1, "k")
-    }
-
-    fn lead(flights: &Flights<u8>, fence: Nonce) -> Leader<u8> {
-        match flights.join(&key(), fence, 10) {
-            Joined::Lead(leader) => leader,
-            other => panic!("expected to lead, got {other:?}"),
-        }
-    }
-
-    fn follow(flights: &Flights<u8>, fence: Nonce) -> Waiter<u8> {
-        match flights.join(&key(), fence, 10) {
-            Joined::Wait(waiter) => waiter,
-            other => panic!("expected to wait, got {other:?}"),
-        }
-    }
-
-    #[tokio::test]
-    async fn waiters_get_what_the_leader_publishes_and_late_ones_too() {
-        let (flights, fence) = (Flights::new(), Nonce::fresh());
-        let leader = lead(&flights, fence);
-        let mut early = follow(&flights, fence);
-        leader.publish(7);
-        let mut late = follow(&flights, fence);
-        assert_eq!(early.wait().await, Outcome::Value(7));
-        assert_eq!(late.wait().await, Outcome::Value(7));
-        drop(leader);
-        assert!(flights.is_empty());
-        drop(lead(&flights, fence));
-    }
-
-    #[tokio::test]
-    async fn a_leader_that_goes_away_releases_its_waiters_and_the_next_one_leads() {
-        let (flights, fence) = (Flights::new(), Nonce::fresh());
-        let leader = lead(&flights, fence);
-        let mut waiter = follow(&flights, fence);
-        drop(leader);
-        assert_eq!(waiter.wait().await, Outcome::Abandoned);
-        drop(lead(&flights, fence));
-    }
-
-    #[tokio::test]
-    async fn nobody_joins_a_flight_that_began_before_an_invalidation_it_knows_of() {
-        let (flights, before, after) = (Flights::new(), Nonce::fresh(), Nonce::fresh());
-        let old = lead(&flights, before);
-        let mut early = follow(&flights, before);
-        let new = lead(&flights, after);
-        old.publish(1);
-        drop(old);
-        let mut late = follow(&flights, after);
-        new.publish(2);
-        assert_eq!((early.wait().await, late.wait().await), (Outcome::Value(1), Outcome::Value(2)));
-    }
-
-    #[test]
-    fn more_than_the_limit_do_not_wait_and_who_leaves_makes_room() {
-        let (flights, fence) = (Flights::<u8>::new(), Nonce::fresh());
-        let leader = lead(&flights, fence);
-        let waiter = flights.join(&key(), fence, 1);
-        assert!(matches!(waiter, Joined::Wait(_)));
-        assert!(matches!(flights.join(&key(), fence, 1), Joined::Full));
-        drop(waiter);
-        assert!(matches!(flights.join(&key(), fence, 1), Joined::Wait(_)));
-        assert_eq!(leader.waiters(), 0);
     }
 }

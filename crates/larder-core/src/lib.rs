@@ -34,11 +34,15 @@ mod erased;
 mod error;
 mod events;
 pub mod flight;
+#[cfg(test)]
+mod flight_tests;
 mod key;
 mod pack;
 mod protocol;
 mod remembered;
 mod schemes;
+mod settled;
+mod sync;
 mod tag;
 mod tag_pattern;
 mod timeout;
