@@ -127,8 +127,8 @@ impl Key {
     }
 
     /// A record of the namespace itself (tags, fence): `prefix:kind:name`. `kind` is not a number, so it is never
-    /// anybody's version.
-    pub(crate) fn record(space: &Space, kind: &str, name: &str) -> Self {
+    /// anybody's version. What core's own protocol keeps is called `space`, `fence` (both with no name) and `tag`.
+    pub fn record(space: &Space, kind: &str, name: &str) -> Self {
         let mut identity = SmallVec::new();
         identity.extend_from_slice(space.prefix().as_bytes());
         identity.push(b':');

@@ -20,6 +20,7 @@
 //! |---|---|
 //! | [`backend_suite!`], [`nothing_suite!`] | mount the suite; the second is for backends that keep nothing |
 //! | [`suite`] | the tests, one module a topic |
+//! | [`schedules`] | random schedules against a model: is what was forgotten really forgotten? |
 //! | [`Stage`] | a store, the hand of its clock, and more handles on the same store |
 //! | [`Plain`] | the least that a backend author may write, over a map |
 //! | [`Faulty`], [`Fault`], [`Faults`] | any backend with errors, hangs, delays and damaged values on top, and a count of what was called |
@@ -28,6 +29,7 @@
 mod faulty;
 mod mount;
 mod plain;
+pub mod schedules;
 mod stage;
 pub mod suite;
 

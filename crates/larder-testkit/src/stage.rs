@@ -174,7 +174,7 @@ impl Stage {
         }
     }
 
-    fn over(&self, backend: DynBackend) -> CacheBuilder {
+    pub(crate) fn over(&self, backend: DynBackend) -> CacheBuilder {
         Cache::builder(backend).clock(self.hand.clock()).deadline(PATIENT)
     }
 }
