@@ -64,6 +64,7 @@ struct Inner {
     stamp: Stamp,
     mark: AtomicU64,
     stale_since: Option<UnixMillis>,
+    fresh_until: Option<UnixMillis>,
     decoded: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
@@ -71,7 +72,7 @@ impl Entry {
     /// An entry; `expires` is `None` for ever.
     pub fn new(value: Value, expires: Option<UnixMillis>, stamp: Stamp) -> Self {
         let (mark, decoded) = (AtomicU64::new(0), OnceLock::new());
-        Self(Arc::new(Inner { value, expires, stamp, mark, stale_since: None, decoded }))
+        Self(Arc::new(Inner { value, expires, stamp, mark, stale_since: None, fresh_until: None, decoded }))
     }
 
     /// The value.
@@ -129,6 +130,7 @@ impl Entry {
             stamp: stamp.clone(),
             mark: AtomicU64::new(self.mark()),
             stale_since: Some(since),
+            fresh_until: self.0.fresh_until,
             decoded,
         }))
     }
@@ -136,13 +138,40 @@ impl Entry {
     /// The same value and stamp with another expiry.
     #[must_use]
     pub fn with_expiry(&self, expires: Option<UnixMillis>) -> Self {
-        Self::new(self.0.value.clone(), expires, self.0.stamp.clone())
+        Self::new(self.0.value.clone(), expires, self.0.stamp.clone()).with_fresh_until(self.0.fresh_until)
     }
 
     /// The same expiry and stamp with another value.
     #[must_use]
     pub fn with_value(&self, value: Value) -> Self {
-        Self::new(value, self.0.expires, self.0.stamp.clone())
+        Self::new(value, self.0.expires, self.0.stamp.clone()).with_fresh_until(self.0.fresh_until)
+    }
+
+    /// The same entry, fresh until then alone though it is kept longer.
+    pub(crate) fn with_fresh_until(self, fresh_until: Option<UnixMillis>) -> Self {
+        if self.0.fresh_until == fresh_until {
+            return self;
+        }
+        let Inner { value, expires, stamp, stale_since, .. } = &*self.0;
+        Self(Arc::new(Inner {
+            value: value.clone(),
+            expires: *expires,
+            stamp: stamp.clone(),
+            mark: AtomicU64::new(self.mark()),
+            stale_since: *stale_since,
+            fresh_until,
+            decoded: OnceLock::new(),
+        }))
+    }
+
+    /// Until when it is fresh, if it is kept beyond that.
+    pub(crate) fn fresh_until(&self) -> Option<UnixMillis> {
+        self.0.fresh_until
+    }
+
+    /// Whether it is kept beyond its freshness, and that is over.
+    pub(crate) fn is_past_fresh(&self, now: UnixMillis) -> bool {
+        self.0.fresh_until.is_some_and(|until| until <= now)
     }
 
     /// How many bytes it keeps alive, about: value, tags and what surrounds them.

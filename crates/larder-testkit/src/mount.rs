@@ -36,6 +36,7 @@ macro_rules! backend_suite {
             }
             mod attachment { $crate::__mount_attachment! {} }
             mod batches { $crate::__mount_batches! {} }
+            mod beyond { $crate::__mount_beyond! {} }
             mod codecs { $crate::__mount_codecs! {} }
             mod compare { $crate::__mount_compare! {} }
             mod contract { $crate::__mount_contract! {} }

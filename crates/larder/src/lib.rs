@@ -69,11 +69,11 @@ pub use larder_site::{
     FetchFromCacheLayer, FetchFromCacheService, Site, UpdateCacheLayer, UpdateCacheService, site,
 };
 pub use larder_tower::{
-    CacheChoice, CacheControlLayer, CachesLayer, ConditionalGetLayer, CookieRule, IDENTITY_HEADERS,
-    IGNORED_COOKIES, Invalidates, InvalidatesLayer, KeyParts, KeyText, KeyedHeaders, Made, NeverCacheLayer,
-    OriginUnreachable, PageTags, PageTimeout, Pages, Policy, PreconditionsLayer, Refresh, RefreshLayer,
-    RequestScope, RequestScopeLayer, ServerTimingLayer, VaryOnLayer, cache_control, conditional_get,
-    invalidates, never_cache, preconditions, preconditions_of, server_timing, vary_on,
+    CacheChoice, CacheControlLayer, CachesLayer, ConditionalGetLayer, CookieRule, EarlyRefresh,
+    IDENTITY_HEADERS, IGNORED_COOKIES, Invalidates, InvalidatesLayer, KeyParts, KeyText, KeyedHeaders, Made,
+    NeverCacheLayer, OriginUnreachable, PageTags, PageTimeout, Pages, Policy, PreconditionsLayer, Refresh,
+    RefreshLayer, RequestScope, RequestScopeLayer, ServerTimingLayer, VaryOnLayer, cache_control,
+    conditional_get, invalidates, never_cache, preconditions, preconditions_of, server_timing, vary_on,
 };
 pub use open::{open, schemes};
 

@@ -1,6 +1,13 @@
 //! Stale windows end to end: what is shown after its timeout, how it is made anew, and what is never shown.
 
+mod early;
 mod edges;
+mod failing;
+mod private;
+mod refreshing;
+mod served;
+mod shared;
+mod soft;
 
 use std::time::Duration;
 
@@ -20,6 +27,7 @@ macro_rules! windows {
         $layer.stale_while_revalidate(5).stale_if_error(20)
     };
 }
+pub(crate) use windows;
 
 /// The ways to mount that can make pages anew behind their answers.
 pub(crate) fn mounts(app: &Router, cache: &Cache) -> [(&'static str, Router); 3] {
@@ -37,6 +45,12 @@ pub(crate) fn mounts(app: &Router, cache: &Cache) -> [(&'static str, Router); 3]
 
 pub(crate) fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
+}
+
+/// Asks beside the test.
+pub(crate) fn beside(app: &Router, request: Request<Body>) -> tokio::task::JoinHandle<Answer> {
+    let app = app.clone();
+    tokio::spawn(async move { ask(&app, request).await })
 }
 
 /// Asks, and lets what goes on behind come to its end.

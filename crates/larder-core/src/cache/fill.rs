@@ -12,6 +12,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::beyond::{Begun, Beyond, Held, Start, begin};
 use super::lease::{Lease, Turn};
 use super::{Cache, WAITERS};
 use crate::attachment::{Attachment, unattached};
@@ -59,15 +60,26 @@ impl Cache {
     }
 }
 
-struct Spec<'a, T, F> {
-    cache: &'a Cache,
-    key: &'a str,
-    version: Option<u64>,
+/// How a value is made and kept.
+#[derive(Clone)]
+pub(super) struct Plan {
     timeout: Timeout,
     tags: Vec<Tag>,
     max_wait: Duration,
-    max_fill: Duration,
+    pub(super) max_fill: Duration,
     attach: bool,
+    pub(super) beyond: Beyond,
+}
+
+/// How a value is made behind its readers, for closures that own what they need.
+pub(super) type Behind<F> = fn(Start, &Cache, &Plan, F);
+
+pub(super) struct Spec<'a, T, F> {
+    cache: &'a Cache,
+    key: &'a str,
+    version: Option<u64>,
+    pub(super) plan: Plan,
+    pub(super) behind: Option<Behind<F>>,
     make: F,
     value: PhantomData<fn() -> T>,
 }
@@ -101,20 +113,15 @@ impl Origin {
 
 impl<'a, T, F> Spec<'a, T, F> {
     fn new(cache: &'a Cache, key: &'a str, make: F) -> Self {
-        let (version, timeout, tags) = (None, Timeout::DEFAULT, Vec::new());
-        let (max_wait, max_fill) = (MAX_WAIT, MAX_FILL);
-        Self {
-            cache,
-            key,
-            version,
-            timeout,
-            tags,
-            max_wait,
-            max_fill,
+        let plan = Plan {
+            timeout: Timeout::DEFAULT,
+            tags: Vec::new(),
+            max_wait: MAX_WAIT,
+            max_fill: MAX_FILL,
             attach: true,
-            make,
-            value: PhantomData,
-        }
+            beyond: Beyond::default(),
+        };
+        Self { cache, key, version: None, plan, behind: None, make, value: PhantomData }
     }
 }
 
@@ -122,104 +129,174 @@ impl<T, F> Spec<'_, T, F>
 where
     T: Serialize + DeserializeOwned + Send,
 {
-    async fn run<E, Fut>(self) -> Result<T, FillError<E>>
+    /// `call` calls the closure.
+    async fn run<E, Fut>(self, call: impl FnOnce(F) -> Fut) -> Result<T, FillError<E>>
     where
-        F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        match self.attach {
-            true => self.make_or_read().await,
-            false => unattached(self.make_or_read()).await,
+        match self.plan.attach {
+            true => self.read_or_make(call).await,
+            false => unattached(self.read_or_make(call)).await,
         }
     }
 
-    async fn make_or_read<E, Fut>(self) -> Result<T, FillError<E>>
+    async fn read_or_make<E, Fut>(self, call: impl FnOnce(F) -> Fut) -> Result<T, FillError<E>>
     where
-        F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        let Self { cache, key, version, timeout, tags, max_wait, max_fill, attach, make, .. } = self;
+        let Self { cache, key, version, mut plan, behind, make, .. } = self;
         let key = cache.value_key(key, version);
-        let timeout = timeout.or(cache.inner.timeout);
-        let mut patience = std::pin::pin!(cache.inner.clock.sleep(max_wait));
-        // Made for the caller alone. What is read meanwhile goes to whatever is being made around us.
-        let alone = async |make: F| {
-            cache.note_written(&tags);
-            make().await.map_err(FillError::Fill)
+        plan.timeout = plan.timeout.or(cache.inner.timeout);
+        if !plan.beyond.keeps() {
+            return make_it(cache, &key, &plan, || call(make)).await;
+        }
+        let (stale, since) = match cache.held(&key).await {
+            Ok(Held::Fresh(value)) => return Ok(value),
+            Ok(Held::Stale(value, since)) => (value, since),
+            Ok(Held::Nothing) => return make_it(cache, &key, &plan, || call(make)).await,
+            // Whoever waited for the store once does not try their luck with it again.
+            Err(_) => return call(make).await.map_err(FillError::Fill),
         };
-        loop {
-            match cache.read(&key).await {
-                Ok(Some(value)) => return Ok(value),
-                Ok(None) => {}
-                // Whoever waited for the store once does not try their luck with it again.
-                Err(_) => return alone(make).await,
-            }
-            if timeout.is_zero() || !cache.inner.capabilities.stores {
-                return alone(make).await;
-            }
-            let fill = match cache.begin(&tags).await {
-                Ok(fill) => fill,
-                Err(_) => return alone(make).await,
+        let Beyond { while_revalidate, if_error, soft_timeout } = plan.beyond;
+        // Whatever is being made of it is as stale.
+        let stale = Shown(stale);
+        let age = cache.inner.clock.now().saturating_sub(since);
+        let (at_once, on_error) = (age < while_revalidate, age < if_error);
+        if let Some(behind) = behind.filter(|_| at_once || (on_error && soft_timeout.is_some())) {
+            let over = match begin(cache, &key) {
+                Begun::New(start, over) => {
+                    behind(*start, cache, &plan, make);
+                    over
+                }
+                Begun::UnderWay(over) => over,
+                Begun::Full if at_once => return Ok(stale.show()),
+                Begun::Full => return or_stale(make_it(cache, &key, &plan, || call(make)).await, stale),
             };
-            match cache.inner.flights.join(&key, fill.fence(), WAITERS) {
-                Joined::Full => return alone(make).await,
-                Joined::Wait(mut waiter) => {
-                    let waited = tokio::select! {
-                        outcome = waiter.wait() => Some(outcome),
-                        () = &mut patience => None,
-                    };
-                    match waited {
-                        Some(Outcome::Abandoned) => {}
-                        Some(Outcome::Value(Some(made))) => match cache.inner.codec.decode(&made.bytes) {
-                            Ok(value) => {
-                                made.origin.tell(cache);
-                                return Ok(value);
-                            }
-                            // Another caller uses this key for another type.
-                            Err(_) => return alone(make).await,
-                        },
-                        Some(Outcome::Value(None)) | None => return alone(make).await,
-                    }
-                }
-                Joined::Lead(leader) => {
-                    let lease = match turn(cache, &key, &fill, max_fill, patience.as_mut()).await {
-                        Place::Lead(lease) => lease,
-                        Place::Found(entry, bytes) => {
-                            let origin = Origin { read: None, pairs: entry.stamp().tags.as_ref().into() };
-                            origin.tell(cache);
-                            leader.publish(Some(Made { bytes: bytes.clone(), origin }));
-                            match cache.inner.codec.decode(&bytes) {
-                                Ok(value) => return Ok(value),
-                                Err(_) => return alone(make).await,
-                            }
-                        }
-                        Place::TooLong => return alone(make).await,
-                    };
-                    let read = attach.then(Attachment::new);
-                    let made = match &read {
-                        Some(read) => read.scope(make()).await,
-                        None => make().await,
-                    };
-                    return match made {
+            let Some(limit) = soft_timeout.filter(|_| !at_once) else { return Ok(stale.show()) };
+            let in_time = tokio::select! {
+                () = over.wait() => true,
+                () = cache.inner.clock.sleep(limit) => false,
+            };
+            let made = if in_time { cache.read(&key).await.ok().flatten() } else { None };
+            return Ok(made.unwrap_or_else(|| stale.show()));
+        }
+        let made = make_it(cache, &key, &plan, || call(make)).await;
+        if on_error { or_stale(made, stale) } else { made }
+    }
+}
+
+/// What was made, or where that failed the stale value.
+fn or_stale<T, E>(made: Result<T, FillError<E>>, stale: Shown<T>) -> Result<T, FillError<E>> {
+    match made {
+        Err(FillError::Fill(_)) => {
+            tracing::debug!(target: "larder::decision", "a value could not be made anew; the stale one stands in");
+            Ok(stale.show())
+        }
+        made => made,
+    }
+}
+
+/// A stale value that may be given.
+struct Shown<T>(T);
+
+impl<T> Shown<T> {
+    /// Gives it: what is being made of it is as stale, and not stored.
+    fn show(self) -> T {
+        if let Some(making) = Attachment::current() {
+            making.read_stale();
+        }
+        self.0
+    }
+}
+
+/// Reads a value, or makes and stores it.
+pub(super) async fn make_it<T, E, F, Fut>(
+    cache: &Cache,
+    key: &Key,
+    plan: &Plan,
+    make: F,
+) -> Result<T, FillError<E>>
+where
+    T: Serialize + DeserializeOwned + Send,
+    F: FnOnce() -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+{
+    let mut patience = std::pin::pin!(cache.inner.clock.sleep(plan.max_wait));
+    // Made for the caller alone. What is read meanwhile goes to whatever is being made around us.
+    let alone = async |make: F| {
+        cache.note_written(&plan.tags);
+        make().await.map_err(FillError::Fill)
+    };
+    loop {
+        match cache.read(key).await {
+            Ok(Some(value)) => return Ok(value),
+            Ok(None) => {}
+            // Whoever waited for the store once does not try their luck with it again.
+            Err(_) => return alone(make).await,
+        }
+        if plan.timeout.is_zero() || !cache.inner.capabilities.stores {
+            return alone(make).await;
+        }
+        let fill = match cache.begin(&plan.tags).await {
+            Ok(fill) => fill,
+            Err(_) => return alone(make).await,
+        };
+        match cache.inner.flights.join(key, fill.fence(), WAITERS) {
+            Joined::Full => return alone(make).await,
+            Joined::Wait(mut waiter) => {
+                let waited = tokio::select! {
+                    outcome = waiter.wait() => Some(outcome),
+                    () = &mut patience => None,
+                };
+                match waited {
+                    Some(Outcome::Abandoned) => {}
+                    Some(Outcome::Value(Some(made))) => match cache.inner.codec.decode(&made.bytes) {
                         Ok(value) => {
-                            let bytes = cache.inner.codec.encode(&value).map_err(|e| {
-                                leader.publish(None);
-                                FillError::Cache(e)
-                            })?;
-                            let winner = land(cache, &key, &leader, fill, read, bytes, timeout).await;
-                            Ok(winner
-                                .and_then(|bytes| cache.inner.codec.decode(&bytes).ok())
-                                .unwrap_or(value))
+                            made.origin.tell(cache);
+                            return Ok(value);
                         }
-                        Err(error) => {
-                            leader.publish(None);
-                            if let Some(lease) = lease {
-                                lease.pass(cache.inner.clock.now().saturating_add(PASS_ERROR_MILLIS));
-                            }
-                            Err(FillError::Fill(error))
-                        }
-                    };
+                        // Another caller uses this key for another type.
+                        Err(_) => return alone(make).await,
+                    },
+                    Some(Outcome::Value(None)) | None => return alone(make).await,
                 }
+            }
+            Joined::Lead(leader) => {
+                let lease = match turn(cache, key, &fill, plan.max_fill, patience.as_mut()).await {
+                    Place::Lead(lease) => lease,
+                    Place::Found(entry, bytes) => {
+                        let origin = Origin { read: None, pairs: entry.stamp().tags.as_ref().into() };
+                        origin.tell(cache);
+                        leader.publish(Some(Made { bytes: bytes.clone(), origin }));
+                        match cache.inner.codec.decode(&bytes) {
+                            Ok(value) => return Ok(value),
+                            Err(_) => return alone(make).await,
+                        }
+                    }
+                    Place::TooLong => return alone(make).await,
+                };
+                let read = plan.attach.then(Attachment::new);
+                let made = match &read {
+                    Some(read) => read.scope(make()).await,
+                    None => make().await,
+                };
+                return match made {
+                    Ok(value) => {
+                        let bytes = cache.inner.codec.encode(&value).map_err(|e| {
+                            leader.publish(None);
+                            FillError::Cache(e)
+                        })?;
+                        let winner = land(cache, key, &leader, fill, read, bytes, plan).await;
+                        Ok(winner.and_then(|bytes| cache.inner.codec.decode(&bytes).ok()).unwrap_or(value))
+                    }
+                    Err(error) => {
+                        leader.publish(None);
+                        if let Some(lease) = lease {
+                            lease.pass(cache.inner.clock.now().saturating_add(PASS_ERROR_MILLIS));
+                        }
+                        Err(FillError::Fill(error))
+                    }
+                };
             }
         }
     }
@@ -274,7 +351,7 @@ async fn land(
     mut fill: Fill,
     read: Option<Attachment>,
     bytes: Bytes,
-    timeout: Timeout,
+    plan: &Plan,
 ) -> Option<Bytes> {
     let unpaired = match &read {
         Some(read) => read.give(cache, &mut fill),
@@ -283,7 +360,7 @@ async fn land(
     let winner = match unpaired {
         // A store that fails was reported where it did.
         Ok(unpaired) => {
-            store(cache, key, leader, &fill, &unpaired, bytes.clone(), timeout).await.unwrap_or_default()
+            store(cache, key, leader, &fill, &unpaired, bytes.clone(), plan).await.unwrap_or_default()
         }
         Err(why) => {
             tracing::debug!(target: "larder::decision", cache = cache.name(), reason = why.as_str(), "a value was not stored");
@@ -310,16 +387,19 @@ async fn store(
     fill: &Fill,
     unpaired: &[Tag],
     bytes: Bytes,
-    timeout: Timeout,
+    plan: &Plan,
 ) -> Result<Option<Entry>, Error> {
-    let expires = timeout.expires(cache.inner.clock.now());
+    let (expires, fresh_until) = plan.beyond.expiry(plan.timeout, cache.inner.clock.now());
     let Some(stamp) = cache.seal(fill, unpaired, expires).await? else { return Ok(None) };
     // Set or deleted meanwhile: what we made is older than that.
     if !leader.is_open() {
         return Ok(None);
     }
-    let entry = Entry::new(Value::Bytes(bytes), expires, stamp);
+    let entry = Entry::new(Value::Bytes(bytes), expires, stamp).with_fresh_until(fresh_until);
     let mut stored = cache.put(key, entry.clone(), When::Absent).await?;
+    if !stored && let Some(stale) = cache.kept_beyond(key).await? {
+        stored = cache.swap(key, &stale, entry.clone()).await?;
+    }
     if !stored && !cache.inner.capabilities.verifies {
         if let Some(winner) = cache.lookup_one(key).await? {
             return Ok(Some(winner));
@@ -345,28 +425,28 @@ macro_rules! setters {
             /// How long the value lives.
             pub fn timeout(self, timeout: impl Into<Timeout>) -> Self {
                 let mut $spec = self.0;
-                $spec.timeout = timeout.into();
+                $spec.plan.timeout = timeout.into();
                 $rebuild
             }
 
             /// Under which tags it is invalidated.
             pub fn tags<Tg: Into<Tag>>(self, tags: impl IntoIterator<Item = Tg>) -> Self {
                 let mut $spec = self.0;
-                $spec.tags.extend(tags.into_iter().map(Into::into));
+                $spec.plan.tags.extend(tags.into_iter().map(Into::into));
                 $rebuild
             }
 
             /// How long to wait at most for somebody else who makes the value, before making it without storing it; 30 s unless said otherwise.
             pub fn max_wait(self, limit: Duration) -> Self {
                 let mut $spec = self.0;
-                $spec.max_wait = limit;
+                $spec.plan.max_wait = limit;
                 $rebuild
             }
 
             /// For how long other processes wait at most for this one to make the value; 60 s unless said otherwise.
             pub fn max_fill(self, limit: Duration) -> Self {
                 let mut $spec = self.0;
-                $spec.max_fill = limit;
+                $spec.plan.max_fill = limit;
                 $rebuild
             }
 
@@ -381,7 +461,7 @@ macro_rules! setters {
             /// being made with it; they do unless said otherwise. With `false` it stands apart, in both directions.
             pub fn attach(self, attach: bool) -> Self {
                 let mut $spec = self.0;
-                $spec.attach = attach;
+                $spec.plan.attach = attach;
                 $rebuild
             }
         }
@@ -396,7 +476,7 @@ macro_rules! setters {
 
 /// See [`Cache::get_or_set`].
 #[must_use = "nothing happens until it is awaited"]
-pub struct GetOrSet<'a, T, F>(Spec<'a, T, F>);
+pub struct GetOrSet<'a, T, F>(pub(super) Spec<'a, T, F>);
 
 setters!(GetOrSet<T, F>, |spec| Self(spec));
 
@@ -410,11 +490,9 @@ where
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Spec { cache, key, version, timeout, tags, max_wait, max_fill, attach, make, value } = self.0;
-        let make = || async { Ok::<T, Infallible>(make().await) };
-        let spec = Spec { cache, key, version, timeout, tags, max_wait, max_fill, attach, make, value };
+        let spec = self.0;
         Box::pin(async move {
-            match spec.run().await {
+            match spec.run(|make: F| async { Ok::<T, Infallible>(make().await) }).await {
                 Ok(value) => Ok(value),
                 Err(FillError::Cache(error)) => Err(error),
                 Err(FillError::Fill(never)) => match never {},
@@ -425,7 +503,7 @@ where
 
 /// See [`Cache::try_get_or_set`].
 #[must_use = "nothing happens until it is awaited"]
-pub struct TryGetOrSet<'a, T, E, F>(Spec<'a, T, F>, PhantomData<fn() -> E>);
+pub struct TryGetOrSet<'a, T, E, F>(pub(super) Spec<'a, T, F>, PhantomData<fn() -> E>);
 
 setters!(TryGetOrSet<T, E, F>, |spec| Self(spec, PhantomData));
 
@@ -440,6 +518,6 @@ where
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.0.run())
+        Box::pin(self.0.run(|make: F| make()))
     }
 }

@@ -16,7 +16,9 @@ impl Cache {
     /// # Errors
     /// What the backend gives, and [`Deadline`](crate::ErrorKind::Deadline): one deadline bounds the whole of it.
     pub async fn lookup(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, Error> {
-        self.within(Operation::Get, self.valid(keys)).await
+        let mut found = self.within(Operation::Get, self.valid(keys)).await?;
+        self.hide(&mut found);
+        Ok(found)
     }
 
     /// As [`lookup`](Self::lookup), and then those under the keys that only what was found can name. If `more` names none, it is one
@@ -30,8 +32,10 @@ impl Cache {
         more: impl FnOnce(&[Option<Entry>]) -> Vec<Key> + Send,
     ) -> Result<(Vec<Option<Entry>>, Vec<Option<Entry>>), Error> {
         let both = async {
-            let found = self.valid(keys).await?;
-            let more = self.valid(&more(&found)).await?;
+            let mut found = self.valid(keys).await?;
+            self.hide(&mut found);
+            let mut more = self.valid(&more(&found)).await?;
+            self.hide(&mut more);
             Ok((found, more))
         };
         self.within(Operation::Get, both).await
@@ -47,14 +51,22 @@ impl Cache {
         match inner.backend.get_now(key, inner.clock.now())? {
             None => Some(None),
             // What can't be read is to be removed, which takes waiting.
-            Some(entry) => self.open_now(entry).map(Some),
+            Some(entry) => {
+                let entry = self.open_now(entry)?;
+                let over = entry.fresh_until().is_some() && entry.is_past_fresh(inner.clock.now());
+                Some((!over).then_some(entry))
+            }
         }
     }
 
-    pub(super) async fn lookup_one(&self, key: &Key) -> Result<Option<Entry>, Error> {
-        match self.lookup_now(key) {
-            Some(found) => Ok(found),
-            None => Ok(self.lookup(std::slice::from_ref(key)).await?.pop().flatten()),
+    /// What is kept beyond its freshness is not there any more, but for who asks for that.
+    fn hide(&self, found: &mut [Option<Entry>]) {
+        for place in found {
+            let fresh_until = place.as_ref().and_then(Entry::fresh_until);
+            // The clock is asked for those alone that it matters for.
+            if fresh_until.is_some_and(|until| until <= self.inner.clock.now()) {
+                *place = None;
+            }
         }
     }
 
@@ -74,6 +86,21 @@ impl Cache {
         {
             making.note(self, &[], tags);
         }
+    }
+
+    /// The valid entry under `key`, also where it is kept beyond its freshness.
+    pub(super) async fn lookup_any(&self, key: &Key) -> Result<Option<Entry>, Error> {
+        let found = self.within(Operation::Get, self.valid(std::slice::from_ref(key))).await?;
+        Ok(found.into_iter().next().flatten())
+    }
+
+    pub(super) async fn lookup_one(&self, key: &Key) -> Result<Option<Entry>, Error> {
+        let found = match self.lookup_now(key) {
+            Some(found) => found,
+            None => self.lookup(std::slice::from_ref(key)).await?.pop().flatten(),
+        };
+        // A value that was purged softly is gone; pages alone are shown stale, by who knows how.
+        Ok(found.filter(|entry| entry.stale_since().is_none()))
     }
 
     /// Stores several finished entries, in one step where the backend can. Those it refuses are returned by their place with the

@@ -10,6 +10,7 @@
 //! # Ok(()) }
 //! ```
 
+mod beyond;
 mod builder;
 mod fill;
 mod glob;
@@ -28,6 +29,7 @@ mod shared;
 mod swap;
 mod ttl;
 mod versions;
+mod windows;
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;

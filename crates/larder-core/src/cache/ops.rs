@@ -150,11 +150,10 @@ impl Cache {
         if self.put(key, entry.clone(), when).await? {
             return Ok(true);
         }
-        let verifies = self.inner.capabilities.verifies;
-        if when != When::Absent || verifies || self.lookup_one(key).await?.is_some() {
+        if when != When::Absent || self.lookup_one(key).await?.is_some() {
             return Ok(false);
         }
-        // What stands there is invalid: it must not win against an `add`. Not before the first try, or of two who add
+        // What stands there is invalid, or kept beyond its freshness: it must not win against an `add`. Not before the first try, or of two who add
         // at once the second would remove what the first just stored.
         self.evict(key).await?;
         self.put(key, entry, when).await

@@ -32,10 +32,14 @@ impl Cache {
         timeout: Timeout,
         fill: &Fill,
     ) -> Result<bool, Error> {
-        let inner = &*self.inner;
-        let expires = timeout.or(inner.timeout).expires(inner.clock.now());
+        let expires = timeout.or(self.inner.timeout).expires(self.inner.clock.now());
         let Some(stamp) = self.seal(fill, &[], expires).await? else { return Ok(false) };
-        let entry = Entry::new(Value::Bytes(value), expires, stamp);
+        self.swap(key, there, Entry::new(Value::Bytes(value), expires, stamp)).await
+    }
+
+    /// Stores an entry in the place of what stands there; false if that is something else by now.
+    pub(super) async fn swap(&self, key: &Key, there: &Bytes, entry: Entry) -> Result<bool, Error> {
+        let inner = &*self.inner;
         self.note(key, &entry);
         let closed = self.close_entry(entry.clone());
         let step = inner.backend.compare_and_set(key, there, Some(closed), inner.clock.now());

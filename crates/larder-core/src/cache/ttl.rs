@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Cache;
 use super::ops::{Running, operation};
-use crate::backend::Backend;
+use crate::backend::{Backend, When};
 use crate::clock::{UnixMillis, millis};
 use crate::entry::Entry;
 use crate::error::Error;
@@ -103,7 +103,7 @@ impl Cache {
 
     /// When an entry that was just read expires.
     pub(super) async fn expiry(&self, key: &Key, entry: &Entry) -> Result<Option<UnixMillis>, Error> {
-        match entry.expires() {
+        match entry.fresh_until().or(entry.expires()) {
             Some(at) => Ok(Some(at)),
             None => {
                 self.within(Operation::Get, self.inner.backend.expiry(key, entry, self.inner.clock.now()))
@@ -116,12 +116,14 @@ impl Cache {
     async fn reschedule(&self, key: &Key, expires: Option<UnixMillis>) -> Result<bool, Error> {
         let inner = &*self.inner;
         // What was invalidated is not there, and a backend need not know that.
-        if self.lookup_one(key).await?.is_none() {
-            return Ok(false);
-        }
+        let Some(there) = self.lookup_one(key).await? else { return Ok(false) };
         let now = inner.clock.now();
         if expires.is_some_and(|at| at <= now) {
             return self.evict(key).await;
+        }
+        // The new expiry is all that counts from now on.
+        if there.fresh_until().is_some() {
+            return self.put(key, there.with_fresh_until(None).with_expiry(expires), When::Present).await;
         }
         self.within(Operation::Touch, inner.backend.touch(key, expires, now)).await
     }

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! c1 | 00 | the value, which begins with c1 itself
+//! c1 | 77 | fresh until: u64 | the value, or one of the others: it is kept beyond that
 //! c1 | 7a (zstd) or 34 (lz4) | length: u32 | crc32: u32, both of the value | what the compressor made
 //! ```
 //! Numbers are little-endian.
@@ -20,12 +21,16 @@ use bytes::{BufMut, Bytes, BytesMut};
 pub use compression::Compression;
 pub(crate) use compression::{ABOVE, Compressor};
 
+use crate::clock::UnixMillis;
 use crate::entry::{Entry, SharedValue, Value};
 use crate::error::{Error, ErrorKind};
 
 /// What is not as it was begins with this.
 pub(crate) const MARK: u8 = 0xc1;
 const AS_IT_IS: u8 = 0;
+/// Kept beyond its freshness.
+const BEYOND: u8 = b'w';
+const BEYOND_HEAD: usize = 10;
 const HEAD: usize = 10;
 /// More than this is stored as it is, and what claims to be more is not believed.
 const LARGEST: usize = 64 << 20;
@@ -35,6 +40,7 @@ const SMALLEST: usize = 64;
 /// Takes a value along until somebody wants its bytes; a store in this process keeps it as it is.
 struct Packed {
     plain: Value,
+    fresh_until: Option<UnixMillis>,
     compressor: Arc<Compressor>,
     bytes: OnceLock<Bytes>,
 }
@@ -44,7 +50,7 @@ impl SharedValue for Packed {
         if let Some(bytes) = self.bytes.get() {
             return Ok(bytes.clone());
         }
-        let packed = pack(&self.plain.to_bytes()?, &self.compressor);
+        let packed = within(self.fresh_until, pack(&self.plain.to_bytes()?, &self.compressor));
         Ok(self.bytes.get_or_init(|| packed).clone())
     }
 
@@ -71,7 +77,9 @@ impl fmt::Debug for Packed {
 
 /// The entry for a store outside the process.
 pub(crate) fn close(entry: Entry, compressor: &Arc<Compressor>) -> Entry {
+    let fresh_until = entry.fresh_until();
     let as_it_is = match entry.value() {
+        _ if fresh_until.is_some() => false,
         Value::Bytes(bytes) => bytes.first() != Some(&MARK) && !compressor.wants(bytes.len()),
         Value::Shared(_) => false,
     };
@@ -79,7 +87,12 @@ pub(crate) fn close(entry: Entry, compressor: &Arc<Compressor>) -> Entry {
         return entry;
     }
     let (plain, compressor) = (entry.value().clone(), Arc::clone(compressor));
-    entry.with_value(Value::Shared(Arc::new(Packed { plain, compressor, bytes: OnceLock::new() })))
+    entry.with_value(Value::Shared(Arc::new(Packed {
+        plain,
+        fresh_until,
+        compressor,
+        bytes: OnceLock::new(),
+    })))
 }
 
 /// The entry from a store outside the process.
@@ -90,7 +103,11 @@ pub(crate) fn open(entry: Entry) -> Result<Entry, Error> {
     match entry.value() {
         Value::Bytes(bytes) if bytes.first() == Some(&MARK) => {
             // Once, where the entry stays in this process; what is decoded of it is kept with what was unpacked.
-            let opened = entry.decoded(|bytes| Ok(entry.with_value(Value::Bytes(unpack(bytes)?))))?;
+            let opened = entry.decoded(|bytes| {
+                let (fresh_until, bytes) = beyond(bytes)?;
+                let plain = if bytes.first() == Some(&MARK) { unpack(&bytes)? } else { bytes };
+                Ok(entry.with_value(Value::Bytes(plain)).with_fresh_until(fresh_until))
+            })?;
             Ok(Entry::clone(&opened))
         }
         // A store with a part in this process gives back what it was given.
@@ -136,9 +153,33 @@ fn pack(plain: &Bytes, compressor: &Compressor) -> Bytes {
     out.freeze()
 }
 
+/// Says in front until when it is fresh.
+fn within(fresh_until: Option<UnixMillis>, packed: Bytes) -> Bytes {
+    let Some(fresh_until) = fresh_until else { return packed };
+    let mut out = BytesMut::with_capacity(BEYOND_HEAD + packed.len());
+    out.put_slice(&[MARK, BEYOND]);
+    out.put_u64_le(fresh_until);
+    out.put_slice(&packed);
+    out.freeze()
+}
+
+/// What stands in front, and the rest.
+fn beyond(packed: &Bytes) -> Result<(Option<UnixMillis>, Bytes), Error> {
+    if packed.get(1) != Some(&BEYOND) {
+        return Ok((None, packed.clone()));
+    }
+    let eight = packed.get(2..BEYOND_HEAD).and_then(|eight| eight.try_into().ok());
+    let fresh_until = eight.map(u64::from_le_bytes);
+    match fresh_until {
+        Some(until) => Ok((Some(until), packed.slice(BEYOND_HEAD..))),
+        None => Err(Error::new(ErrorKind::Decode, "the stored value is cut short")),
+    }
+}
+
 /// How many bytes more a value takes when it is unpacked.
 pub(crate) fn unpacked_length(stored: &[u8]) -> usize {
     match stored {
+        [MARK, BEYOND, ..] => stored.get(BEYOND_HEAD..).map_or(0, unpacked_length),
         [MARK, kind, a, b, c, d, ..] if *kind != AS_IT_IS => u32::from_le_bytes([*a, *b, *c, *d]) as usize,
         _ => 0,
     }

@@ -10,6 +10,7 @@
 
 pub mod attachment;
 pub mod batches;
+pub mod beyond;
 pub mod codecs;
 pub mod compare;
 pub mod contract;

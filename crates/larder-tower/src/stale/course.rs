@@ -30,7 +30,7 @@ impl Visit {
                 _ => Front::Show(stale, Shown::Behind(Reason::HitForMiss)),
             };
         }
-        if let Some(behind) = behind.filter(|_| at_once || soft.is_some()) {
+        if let Some(behind) = behind.filter(|_| at_once || (soft.is_some() && !passes)) {
             let over = match Renewal::begin(settings, &self.cache, &stale.page) {
                 Begun::New(refresh) => {
                     let over = refresh.over();

@@ -9,7 +9,7 @@
 //!
 //! A *refresh* is a request of before, run once more from the outermost Larder layer inwards, so that all that a page passes on its way out has a
 //! word about it ([`again`](crate::again)). It is an ordinary fill: it joins the flight of its key, begins with a fence, and is stored or not by the
-//! same rules. What is special is [`Renewal`]: one at a time for each page, bounded in number and time, with the lease of the fleet.
+//! same rules. What is special is [`Renewal`]: one at a time for each page, bounded in number and time, with the lease of its fill in a fleet.
 
 mod behind;
 mod course;

@@ -1,4 +1,4 @@
-//! Making a page anew behind an answer: one at a time for each page, bounded in number and time, one in a fleet.
+//! Making a page anew behind an answer: one at a time for each page, bounded in number and time. In a fleet, the lease of the fill sees to that.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Extensions;
-use larder_core::{Cache, Lock, Timeout, UnixMillis};
+use larder_core::{Cache, UnixMillis};
 use larder_http::StoredResponse;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -128,12 +128,6 @@ impl Renewal {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let cache = cache.beside_requests();
         runtime.spawn(async move {
-            let lease = match Lease::of(&cache, &self.page, deadline).await {
-                Some(lease) => lease,
-                // Another process is at it.
-                None => return,
-            };
-            let over = self.over();
             let in_time = tokio::select! {
                 () = work => true,
                 () = cache.clock().sleep(deadline) => false,
@@ -142,10 +136,6 @@ impl Renewal {
                 self.failed(None, cache.clock().now());
                 tracing::warn!(target: "larder::decision", cache = cache.name(), event = "refresh-deadline", ?deadline, "making a page behind its answer took too long");
             }
-            drop(self);
-            // What is on its way into the store is not stored again by another process meanwhile.
-            over.wait().await;
-            lease.end().await;
         });
     }
 
@@ -168,36 +158,6 @@ impl Drop for Renewal {
         // Whoever came between found that this one was gone already.
         if under_way.get(&self.page).is_some_and(|one| one.strong_count() == 0) {
             under_way.remove(&self.page);
-        }
-    }
-}
-
-/// One in a fleet makes a page anew.
-enum Lease {
-    Held(Box<Lock>),
-    /// The store is this process's own, can't do locks or can't be reached.
-    Alone,
-}
-
-impl Lease {
-    async fn of(cache: &Cache, page: &Bytes, deadline: Duration) -> Option<Self> {
-        if !cache.capabilities().shared {
-            return Some(Self::Alone);
-        }
-        let name = format!("larder.refresh:{}", &blake3::hash(page).to_hex()[..40]);
-        // Whoever dies with it is waited for no longer than this.
-        let timeout = Timeout::from(deadline.max(Duration::from_millis(1)));
-        match cache.lock(&name).timeout(timeout).try_acquire().await {
-            Ok(Some(lock)) => Some(Self::Held(Box::new(lock))),
-            Ok(None) => None,
-            Err(_) => Some(Self::Alone),
-        }
-    }
-
-    async fn end(self) {
-        if let Self::Held(lock) = self {
-            // It expires by itself.
-            _ = lock.release().await;
         }
     }
 }
