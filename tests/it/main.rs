@@ -27,6 +27,7 @@ mod g3_fleet;
 mod g3_heads;
 mod g3_invalidation;
 mod g3_leaders;
+mod g3_leases;
 mod g3_once;
 mod g3_storing;
 mod g3_uncacheable;
