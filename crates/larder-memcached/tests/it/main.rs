@@ -6,6 +6,7 @@ mod emptied;
 mod garbage;
 mod loss;
 mod proxy;
+mod schedules;
 mod servers;
 mod spread;
 mod urls;

@@ -12,6 +12,7 @@ mod faults;
 mod nodes;
 mod proxy;
 mod replicas;
+mod schedules;
 mod sentinel;
 mod server;
 mod shared;
