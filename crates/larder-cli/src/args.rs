@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser, Subcommand};
-use larder::Timeout;
+use clap::{ArgAction, Args, Parser, Subcommand};
+use larder::{Purge, Timeout};
 
 use crate::warm::Warm;
 
@@ -12,7 +12,7 @@ use crate::warm::Warm;
 /// Exit codes: 0 if what was asked for was there or is done, 1 if it was not there, 2 if something is wrong.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "larder", version, disable_version_flag = true)]
-pub(crate) struct Args {
+pub(crate) struct CommandLine {
     /// The cache, as a URL: redis://127.0.0.1:6379/1?prefix=shop [default: LARDER_URL, or the file of LARDER_CONFIG]
     // Not by clap's `env`: a help text would show the value, and that may hold a password.
     #[arg(long, short, value_name = "URL", global = true, conflicts_with_all = ["config", "alias"])]
@@ -91,6 +91,22 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Forget all values and pages that carry one of these tags
+    Invalidate {
+        #[arg(required = true, value_name = "TAG")]
+        tags: Vec<String>,
+        /// Only mark them as stale: pages may be shown once more while they are made anew
+        #[arg(long)]
+        soft: bool,
+    },
+    /// Forget pages by where they are
+    Purge {
+        #[command(flatten)]
+        which: Which,
+        /// Only mark them as stale: they may be shown once more while they are made anew
+        #[arg(long)]
+        soft: bool,
+    },
     /// Remove everything in the namespace, of all versions
     Clear {
         /// Do it
@@ -107,6 +123,40 @@ pub(crate) enum Command {
     },
 }
 
+/// Which pages are purged.
+#[derive(Clone, Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Which {
+    /// Those of a URL with its query: https://example.org/courses?page=2, or /courses?page=2 on every host
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// Those of a route as the router has it: /courses/{id}
+    #[arg(long, value_name = "ROUTE")]
+    route: Option<String>,
+    /// Those of a host
+    #[arg(long, value_name = "HOST")]
+    host: Option<String>,
+    /// Those of a path and of all below it, on every host
+    #[arg(long, value_name = "PATH")]
+    prefix: Option<String>,
+    /// All pages; values stay
+    #[arg(long)]
+    all: bool,
+}
+
+impl Which {
+    pub(crate) fn purge(self) -> Purge {
+        match self {
+            Self { url: Some(url), .. } => Purge::url(url),
+            Self { route: Some(route), .. } => Purge::route(route),
+            Self { host: Some(host), .. } => Purge::host(host),
+            Self { prefix: Some(prefix), .. } => Purge::prefix(prefix),
+            // One of them is required.
+            _ => Purge::all(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -115,6 +165,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Args::command().debug_assert();
+        CommandLine::command().debug_assert();
     }
 }

@@ -5,7 +5,7 @@ use std::io::{Read as _, Write};
 use std::time::Instant;
 
 use larder::core::{Entry, Key, Ttl, Value, When};
-use larder::{Codec, Error, Tag, Timeout};
+use larder::{Codec, Error, PurgePages as _, Tag, Timeout};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -43,6 +43,17 @@ pub(crate) async fn run(
         Command::Del { keys, json } => work.del(keys, json, output).await,
         Command::Keys { pattern, json } => work.keys(&pattern, json, output).await,
         Command::Ttl { key, json } => work.ttl(&key, json, output).await,
+        Command::Invalidate { tags, soft } => {
+            let done = match soft {
+                true => opened.cache.soft_invalidate(tags).await,
+                false => opened.cache.invalidate(tags).await,
+            };
+            done.map(|()| true).map_err(|error| work.failed(&error))
+        }
+        Command::Purge { which, soft } => {
+            let purge = if soft { which.purge().soft() } else { which.purge() };
+            opened.cache.purge(purge).await.map(|()| true).map_err(|error| work.failed(&error))
+        }
         Command::Clear { yes } => work.clear(yes).await,
         Command::Ping { json } => work.ping(json, output).await,
         Command::Warm(_) => Err(Failure::said("warm asks a site, and no cache")),

@@ -12,12 +12,12 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use args::{Args, Command};
+use args::{Command, CommandLine};
 use failure::Failure;
 use output::Output;
 
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let args = match CommandLine::try_parse() {
         Ok(args) => args,
         Err(error) => return failure::usage(&error),
     };
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
 }
 
 /// Whether what was asked for was there.
-fn run(args: Args, output: &mut Output<impl std::io::Write>) -> Result<bool, Failure> {
+fn run(args: CommandLine, output: &mut Output<impl std::io::Write>) -> Result<bool, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Said(format!("no runtime: {error}")))?;
     if let Command::Warm(warm) = args.command {

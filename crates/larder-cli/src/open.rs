@@ -5,7 +5,7 @@ use std::time::Duration;
 use larder::config::Loader;
 use larder::{Cache, CacheBuilder, CacheUrl, Error, Timeout};
 
-use crate::args::Args;
+use crate::args::CommandLine;
 use crate::failure::Failure;
 
 /// A cache, and what to call it.
@@ -16,7 +16,7 @@ pub(crate) struct Opened {
 }
 
 /// Opens the cache that the command line or the environment names. Nothing is connected.
-pub(crate) fn open(args: &Args) -> Result<Opened, Failure> {
+pub(crate) fn open(args: &CommandLine) -> Result<Opened, Failure> {
     let said = |error: Error| Failure::said(error.to_string());
     if let Some(url) = &args.cache {
         let builder = larder::schemes().builder(url).map(|cache| patient(cache, args.deadline));

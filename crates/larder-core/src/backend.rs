@@ -315,6 +315,9 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
 
     /// Invalidates tags: once this returned `Ok`, no entry that carries one of them and whose fill began before the
     /// call is valid. After an error the outcome is unknown; the call may be repeated.
+    ///
+    /// Of tags of [groups](Tag::is_group), the records need not be looked at for each entry: this turns the namespace's nonce with them
+    /// ([`Stamp::deciding`]).
     fn invalidate(
         &self,
         space: &Space,
@@ -322,6 +325,20 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
         now: UnixMillis,
     ) -> impl Future<Output = Result<(), Error>> + Send {
         protocol::invalidate(self, space, tags, now)
+    }
+
+    /// Marks tags as stale: once this returned `Ok`, every entry that carries one of them and whose fill began before the call is read as
+    /// [stale](Entry::stale_since), and counts as absent to whoever stores on a condition. After an error the outcome is unknown; the call may
+    /// be repeated.
+    ///
+    /// What this provides invalidates where the backend can't [compare and set](Self::compare_and_set).
+    fn soften(
+        &self,
+        space: &Space,
+        tags: &[Tag],
+        now: UnixMillis,
+    ) -> impl Future<Output = Result<(), Error>> + Send {
+        protocol::soften(self, space, tags, now)
     }
 
     /// Whether the store answers.

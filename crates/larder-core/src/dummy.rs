@@ -93,6 +93,10 @@ impl Backend for Dummy {
         Ok(Some(fill.stamp([])))
     }
 
+    async fn soften(&self, _: &Space, _: &[Tag], _: UnixMillis) -> Result<(), Error> {
+        Ok(())
+    }
+
     async fn invalidate(&self, _: &Space, _: &[Tag], _: UnixMillis) -> Result<(), Error> {
         Ok(())
     }

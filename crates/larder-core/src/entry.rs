@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::clock::UnixMillis;
 use crate::error::Error;
 use crate::pack;
-use crate::tag::Stamp;
+use crate::tag::{Fate, Nonce, Stamp, Tag};
 
 /// What a decoded page weighs at most beyond its bytes, about.
 const DECODED: usize = 1_024;
@@ -135,16 +135,41 @@ impl Entry {
         }))
     }
 
+    /// The entry if it is valid, going by what the namespace's record holds and, of the [deciding](Stamp::deciding) tags, what `stands` in theirs:
+    /// marked as stale if one of these is.
+    #[must_use]
+    pub fn judged(self, space: Option<Nonce>, stands: impl Fn(&Tag) -> Option<Nonce>) -> Option<Self> {
+        let mut stale: Option<UnixMillis> = None;
+        for (tag, nonce) in self.stamp().deciding(space)? {
+            match nonce.standing(stands(tag)) {
+                Fate::Same => {}
+                Fate::Marked(since) => stale = Some(stale.map_or(since, |other| other.min(since))),
+                Fate::Gone => return None,
+            }
+        }
+        Some(match stale {
+            Some(since) => self.marked_stale(since),
+            None => self,
+        })
+    }
+
     /// The same value and stamp with another expiry.
     #[must_use]
     pub fn with_expiry(&self, expires: Option<UnixMillis>) -> Self {
-        Self::new(self.0.value.clone(), expires, self.0.stamp.clone()).with_fresh_until(self.0.fresh_until)
+        self.with(self.0.value.clone(), expires)
     }
 
     /// The same expiry and stamp with another value.
     #[must_use]
     pub fn with_value(&self, value: Value) -> Self {
-        Self::new(value, self.0.expires, self.0.stamp.clone()).with_fresh_until(self.0.fresh_until)
+        self.with(value, self.0.expires)
+    }
+
+    fn with(&self, value: Value, expires: Option<UnixMillis>) -> Self {
+        let (stamp, stale_since, fresh_until) =
+            (self.0.stamp.clone(), self.0.stale_since, self.0.fresh_until);
+        let (mark, decoded) = (AtomicU64::new(0), OnceLock::new());
+        Self(Arc::new(Inner { value, expires, stamp, mark, stale_since, fresh_until, decoded }))
     }
 
     /// The same entry, fresh until then alone though it is kept longer.
@@ -225,7 +250,6 @@ impl fmt::Debug for Entry {
 mod tests {
     use super::*;
     use crate::error::ErrorKind;
-    use crate::tag::Nonce;
 
     #[test]
     fn the_bytes_of_an_entry_are_decoded_once() {

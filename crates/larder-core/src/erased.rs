@@ -91,6 +91,7 @@ trait Erased: fmt::Debug + Send + Sync {
     ) -> Boxed<'a, Option<Stamp>>;
     fn is_current<'a>(&'a self, space: &'a Space, stamp: &'a Stamp, now: UnixMillis) -> Boxed<'a, bool>;
     fn invalidate<'a>(&'a self, space: &'a Space, tags: &'a [Tag], now: UnixMillis) -> Boxed<'a, ()>;
+    fn soften<'a>(&'a self, space: &'a Space, tags: &'a [Tag], now: UnixMillis) -> Boxed<'a, ()>;
     fn ping<'a>(&'a self) -> Boxed<'a, ()>;
     fn close<'a>(&'a self) -> Boxed<'a, ()>;
 }
@@ -183,6 +184,9 @@ impl<B: Backend> Erased for B {
     }
     fn is_current<'a>(&'a self, space: &'a Space, stamp: &'a Stamp, now: UnixMillis) -> Boxed<'a, bool> {
         Box::pin(Backend::is_current(self, space, stamp, now))
+    }
+    fn soften<'a>(&'a self, space: &'a Space, tags: &'a [Tag], now: UnixMillis) -> Boxed<'a, ()> {
+        Box::pin(Backend::soften(self, space, tags, now))
     }
     fn invalidate<'a>(&'a self, space: &'a Space, tags: &'a [Tag], now: UnixMillis) -> Boxed<'a, ()> {
         Box::pin(Backend::invalidate(self, space, tags, now))
@@ -282,6 +286,9 @@ impl Backend for DynBackend {
     }
     async fn is_current(&self, space: &Space, stamp: &Stamp, now: UnixMillis) -> Result<bool, Error> {
         self.0.is_current(space, stamp, now).await
+    }
+    async fn soften(&self, space: &Space, tags: &[Tag], now: UnixMillis) -> Result<(), Error> {
+        self.0.soften(space, tags, now).await
     }
     async fn invalidate(&self, space: &Space, tags: &[Tag], now: UnixMillis) -> Result<(), Error> {
         self.0.invalidate(space, tags, now).await

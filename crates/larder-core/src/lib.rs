@@ -72,7 +72,7 @@ pub use pack::Compression;
 pub use protocol::renew_space;
 pub use remembered::Remembered;
 pub use schemes::Schemes;
-pub use tag::{Fill, Nonce, Stamp, Tag};
+pub use tag::{Fate, Fill, Nonce, Stamp, Tag};
 pub use tag_pattern::{TagPattern, TagPiece};
 pub use timeout::Timeout;
 pub use url::{CacheUrl, suggest};

@@ -12,12 +12,14 @@ use futures_util::future::try_join_all;
 use crate::backend::{Backend, Fetched, When};
 use crate::clock::UnixMillis;
 use crate::entry::{Entry, Value};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::key::{Key, Space};
-use crate::tag::{Fill, Nonce, Stamp, Tag};
+use crate::tag::{Fate, Fill, Nonce, Stamp, Tag};
 
 /// A tag record lives at least this long, so that a burst of short entries does not recreate it each time.
 const TAG_RECORD_MILLIS: u64 = 3_600_000;
+/// How often a record that others keep changing is tried again.
+const TRIES: usize = 100;
 /// How many records are written at once.
 const AT_ONCE: usize = 256;
 
@@ -180,8 +182,9 @@ pub(crate) async fn is_current<B: Backend + ?Sized>(
 ) -> Result<bool, Error> {
     let tags: Vec<Tag> = stamp.tags.iter().map(|(tag, _)| tag.clone()).collect();
     let fetched = backend.fetch(space, &[], &tags, now).await?;
-    let wanted = stamp.tags.iter().map(|(_, nonce)| Some(*nonce));
-    Ok(fetched.space == Some(stamp.space) && fetched.tags.iter().copied().eq(wanted))
+    let stands = |tag: &Tag| fetched.tags[tags.iter().position(|known| known == tag)?];
+    let Some(mut deciding) = stamp.deciding(fetched.space) else { return Ok(false) };
+    Ok(deciding.all(|(tag, nonce)| nonce.standing(stands(tag)) == Fate::Same))
 }
 
 pub(crate) async fn invalidate<B: Backend + ?Sized>(
@@ -192,12 +195,74 @@ pub(crate) async fn invalidate<B: Backend + ?Sized>(
 ) -> Result<(), Error> {
     backend.set(&fence_key(space), record(Nonce::fresh(), None), When::Always, now).await?;
     let expires = Some(now.saturating_add(TAG_RECORD_MILLIS));
+    let tags_given = tags;
     let tags = tags.iter().filter(|tag| !tag.as_str().is_empty());
     let steps = tags.map(|tag| async move {
         backend.set(&tag_key(space, tag), record(Nonce::fresh(), expires), When::Always, now).await
     });
     side_by_side(steps.collect()).await?;
-    Ok(())
+    turn_for_groups(backend, space, tags_given, now).await
+}
+
+/// Marks tags as stale: what carries one is stale from now on, though it is not gone.
+pub(crate) async fn soften<B: Backend + ?Sized>(
+    backend: &B,
+    space: &Space,
+    tags: &[Tag],
+    now: UnixMillis,
+) -> Result<(), Error> {
+    backend.set(&fence_key(space), record(Nonce::fresh(), None), When::Always, now).await?;
+    let expires = Some(now.saturating_add(TAG_RECORD_MILLIS));
+    let named = tags.iter().filter(|tag| !tag.as_str().is_empty());
+    let steps = named.map(|tag| async move {
+        let key = tag_key(space, tag);
+        match change_nonce(backend, &key, |nonce| nonce.stale_since(now), now).await {
+            // Forgotten is more than stale.
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                backend.set(&key, record(Nonce::fresh(), expires), When::Always, now).await.map(|_| ())
+            }
+            done => done,
+        }
+    });
+    side_by_side(steps.collect()).await?;
+    turn_for_groups(backend, space, tags, now).await
+}
+
+/// Where a group was invalidated, its tags decide from now on. After their records, never before: what is filled between has the older nonce of the
+/// namespace, and is looked at.
+async fn turn_for_groups<B: Backend + ?Sized>(
+    backend: &B,
+    space: &Space,
+    tags: &[Tag],
+    now: UnixMillis,
+) -> Result<(), Error> {
+    if !tags.iter().any(Tag::is_group) {
+        return Ok(());
+    }
+    match change_nonce(backend, &space_key(space), Nonce::turned, now).await {
+        // Were it read and written, a nonce that has just been cleared could come back.
+        Err(error) if error.kind() == ErrorKind::Unsupported => renew_space(backend, space, now).await,
+        done => done,
+    }
+}
+
+/// Changes the nonce in a record, if there is one: without it, what captured it is invalid anyway.
+async fn change_nonce<B: Backend + ?Sized>(
+    backend: &B,
+    key: &Key,
+    change: impl Fn(Nonce) -> Nonce,
+    now: UnixMillis,
+) -> Result<(), Error> {
+    for _ in 0..TRIES {
+        let Some(there) = backend.get(key, now).await? else { return Ok(()) };
+        let Some(nonce) = nonce_of(&there) else { return Ok(()) };
+        let with = record(change(nonce), there.expires());
+        let old = there.value().to_bytes()?;
+        if backend.compare_and_set(key, &old, Some(with), now).await? {
+            return Ok(());
+        }
+    }
+    Err(Error::new(ErrorKind::Busy, "others keep changing a record of tags; the call may be repeated"))
 }
 
 /// Renews the namespace's nonce and fence: every entry of it is invalid from now on, whether or not it is swept.

@@ -34,10 +34,19 @@ pub struct Remembered {
 /// Two generations: when the young one is full, it becomes the old one, which is forgotten.
 #[derive(Default)]
 struct Generations {
-    young: HashMap<u64, Arc<[Tag]>>,
-    old: HashMap<u64, Arc<[Tag]>>,
+    young: HashMap<u64, Known>,
+    old: HashMap<u64, Known>,
+    /// What a namespace's record held when one was read last.
+    space: Option<Nonce>,
     /// How much the young one holds.
     weight: usize,
+}
+
+/// The tags of an entry, and the nonce of its namespace.
+#[derive(Clone)]
+struct Known {
+    tags: Arc<[Tag]>,
+    space: Nonce,
 }
 
 impl Remembered {
@@ -66,18 +75,27 @@ impl Remembered {
         now: UnixMillis,
     ) -> Result<Vec<Option<Entry>>, Error> {
         let Some(space) = keys.first().map(Key::space) else { return Ok(Vec::new()) };
-        let guesses: Vec<Arc<[Tag]>> = keys.iter().filter_map(|key| self.of(key)).collect();
-        let guessed = once_each(guesses.iter().flat_map(|tags| tags.iter()));
+        let guesses: Vec<(Arc<[Tag]>, bool)> = keys.iter().filter_map(|key| self.of(key)).collect();
+        let guessed = once_each(
+            guesses
+                .iter()
+                .flat_map(|(tags, groups)| tags.iter().filter(move |tag| *groups || !tag.is_group())),
+        );
         let Fetched { mut entries, space: current, tags } =
             backend.fetch(&space, keys, &guessed, now).await?;
         for (key, found) in keys.iter().zip(&mut entries) {
             match found {
-                Some(entry) if entry.is_expired(now) || Some(entry.stamp().space) != current => *found = None,
+                Some(entry) if entry.is_expired(now) || entry.stamp().deciding(current).is_none() => {
+                    *found = None;
+                }
                 Some(entry) => self.note(key, entry),
                 None => {}
             }
         }
-        let carried = entries.iter().flatten().flat_map(|entry| entry.stamp().tags.iter());
+        if current.is_some() {
+            self.generations.lock().space = current;
+        }
+        let carried = entries.iter().flatten().filter_map(|entry| entry.stamp().deciding(current)).flatten();
         let late = once_each(carried.map(|(tag, _)| tag).filter(|tag| guessed.binary_search(tag).is_err()));
         let late_nonces = match late.is_empty() {
             true => Vec::new(),
@@ -91,9 +109,7 @@ impl Remembered {
             nonces.get(place).copied().flatten()
         };
         for found in &mut entries {
-            *found = found
-                .take()
-                .filter(|entry| entry.stamp().tags.iter().all(|(tag, nonce)| stands(tag) == Some(*nonce)));
+            *found = found.take().and_then(|entry| entry.judged(current, stands));
         }
         Ok(entries)
     }
@@ -102,13 +118,14 @@ impl Remembered {
     pub fn note(&self, key: &Key, entry: &Entry) {
         let hash = self.hasher.hash_one(key.identity());
         let tags = entry.stamp().tags.iter().map(|(tag, _)| tag);
-        let Generations { young, old, weight } = &mut *self.generations.lock();
+        let Generations { young, old, weight, .. } = &mut *self.generations.lock();
         if tags.len() == 0 {
-            *weight -= young.remove(&hash).map_or(0, |tags| 1 + tags.len());
+            *weight -= young.remove(&hash).map_or(0, |known| 1 + known.tags.len());
             old.remove(&hash);
             return;
         }
-        if young.get(&hash).is_some_and(|known| known.iter().eq(tags.clone())) {
+        let space = entry.stamp().space;
+        if young.get(&hash).is_some_and(|known| known.space == space && known.tags.iter().eq(tags.clone())) {
             return;
         }
         if *weight >= ROOM {
@@ -117,14 +134,16 @@ impl Remembered {
             *weight = 0;
         }
         *weight += 1 + tags.len();
-        let before = young.insert(hash, tags.cloned().collect());
-        *weight -= before.map_or(0, |tags| 1 + tags.len());
+        let before = young.insert(hash, Known { tags: tags.cloned().collect(), space });
+        *weight -= before.map_or(0, |known| 1 + known.tags.len());
     }
 
-    fn of(&self, key: &Key) -> Option<Arc<[Tag]>> {
+    /// The tags that its entry probably has, and whether those of groups among them are probably to be looked at.
+    fn of(&self, key: &Key) -> Option<(Arc<[Tag]>, bool)> {
         let hash = self.hasher.hash_one(key.identity());
-        let Generations { young, old, .. } = &*self.generations.lock();
-        young.get(&hash).or_else(|| old.get(&hash)).cloned()
+        let Generations { young, old, space, .. } = &*self.generations.lock();
+        let known = young.get(&hash).or_else(|| old.get(&hash))?;
+        Some((Arc::clone(&known.tags), *space != Some(known.space)))
     }
 }
 

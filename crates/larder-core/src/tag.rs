@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use smallvec::SmallVec;
 
+use crate::clock::UnixMillis;
+
 /// A name under which entries are invalidated together: `course:7`, `course_list`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tag(Arc<str>);
@@ -31,7 +33,27 @@ impl Tag {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The tag of a group: something that so many entries have in common that its record is not looked at whenever one of them is read (a host,
+    /// a route, a part of a path). Whoever invalidates such a tag turns the namespace's own record, which is read anyway; until that happens,
+    /// group tags cost nothing.
+    ///
+    /// Groups share 65,536 records, so that these are bounded: now and then two have one, and are forgotten together.
+    #[must_use]
+    pub fn group(kind: &str, name: &str) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&(kind.len() as u64).to_le_bytes()).update(kind.as_bytes()).update(name.as_bytes());
+        Self(format!("{GROUP}{}", &hasher.finalize().to_hex()[..4]).into())
+    }
+
+    /// Whether it is that of a [group](Self::group).
+    pub fn is_group(&self) -> bool {
+        self.0.starts_with(GROUP)
+    }
 }
+
+/// How the names of groups begin.
+const GROUP: &str = "larder.in:";
 
 impl fmt::Debug for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -57,24 +79,43 @@ impl From<&String> for Tag {
     }
 }
 
-/// A value that was never there before.
+/// A value that was never there before: 64 bits that make it this one, and 64 that say whether it was marked since.
+///
+/// What a record holds is compared with what was captured from it. Other upper bits: invalidated. Other lower bits alone: of a tag's record that
+/// it was marked as stale, and when; of a namespace's, that some group in it was invalidated.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Nonce(u128);
 
 impl Nonce {
-    /// A fresh one: 64 random bits of this process, mixed with a counter.
+    /// A fresh one: random bits of this process, mixed with a counter.
     pub fn fresh() -> Self {
-        static PROCESS: OnceLock<u64> = OnceLock::new();
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let process = *PROCESS.get_or_init(|| {
-            let mut seed = [0; 8];
-            match getrandom::fill(&mut seed) {
-                Ok(()) => u64::from_ne_bytes(seed),
-                // No entropy source: the standard library's hasher seeds are the next best.
-                Err(_) => RandomState::new().hash_one(std::process::id()),
-            }
-        });
-        Self((u128::from(process) << 64) | u128::from(COUNT.fetch_add(1, Ordering::Relaxed)))
+        Self(u128::from(unique()) << 64)
+    }
+
+    /// The same, marked as stale since `now`.
+    #[must_use]
+    pub fn stale_since(self, now: UnixMillis) -> Self {
+        self.with_lower((now << 16) | (unique() & 0xffff))
+    }
+
+    /// The same with other lower bits, which never were there before.
+    #[must_use]
+    pub fn turned(self) -> Self {
+        self.with_lower(unique())
+    }
+
+    fn with_lower(self, lower: u64) -> Self {
+        Self((self.0 >> 64 << 64) | u128::from(lower))
+    }
+
+    /// What a record that holds `current` now says of this, which was captured from it.
+    #[must_use]
+    pub fn standing(self, current: Option<Self>) -> Fate {
+        match current {
+            Some(current) if current == self => Fate::Same,
+            Some(current) if current.0 >> 64 == self.0 >> 64 => Fate::Marked((current.0 as u64) >> 16),
+            _ => Fate::Gone,
+        }
     }
 
     /// A nonce that was stored before.
@@ -85,6 +126,39 @@ impl Nonce {
     /// For storing.
     pub const fn as_u128(self) -> u128 {
         self.0
+    }
+}
+
+/// What a record says of a nonce that was captured from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Nothing happened.
+    Same,
+    /// It was marked: a tag as stale since this time.
+    Marked(UnixMillis),
+    /// It was invalidated, or is lost.
+    Gone,
+}
+
+/// 64 bits that are not there twice in a process, nor, but for a chance in 2⁶⁴, in two.
+fn unique() -> u64 {
+    static PROCESS: OnceLock<u64> = OnceLock::new();
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    {
+        let process = *PROCESS.get_or_init(|| {
+            let mut seed = [0; 8];
+            match getrandom::fill(&mut seed) {
+                Ok(()) => u64::from_ne_bytes(seed),
+                // No entropy source: the standard library's hasher seeds are the next best.
+                Err(_) => RandomState::new().hash_one(std::process::id()),
+            }
+        });
+        // As in splitmix64, which mixes without making two of them alike.
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let mut mixed = process.wrapping_add(count.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
     }
 }
 
@@ -107,6 +181,17 @@ impl Stamp {
     /// A stamp without tags.
     pub fn untagged(space: Nonce) -> Self {
         Self { space, tags: Box::default() }
+    }
+
+    /// The pairs that decide whether an entry is valid, where the namespace's record holds `space` now: those of groups only if one of them was
+    /// invalidated since. `None`: the namespace was cleared.
+    pub fn deciding(&self, space: Option<Nonce>) -> Option<impl Iterator<Item = &(Tag, Nonce)> + Clone> {
+        let groups = match self.space.standing(space) {
+            Fate::Same => false,
+            Fate::Marked(_) => true,
+            Fate::Gone => return None,
+        };
+        Some(self.tags.iter().filter(move |(tag, _)| groups || !tag.is_group()))
     }
 }
 
@@ -206,6 +291,34 @@ mod tests {
         let b = Nonce::fresh();
         assert_ne!(a, b);
         assert_eq!(Nonce::from_u128(a.as_u128()), a);
+    }
+
+    #[test]
+    fn a_mark_is_told_from_another_nonce_and_says_since_when() {
+        let captured = Nonce::fresh();
+        assert_eq!(captured.standing(Some(captured)), Fate::Same);
+        assert_eq!(captured.standing(None), Fate::Gone);
+        assert_eq!(captured.standing(Some(Nonce::fresh())), Fate::Gone);
+        let marked = captured.stale_since(1_763_683_200_000);
+        assert_eq!(captured.standing(Some(marked)), Fate::Marked(1_763_683_200_000));
+        assert_eq!(marked.standing(Some(marked)), Fate::Same, "captured since");
+        assert_ne!(
+            marked.stale_since(1_763_683_200_000),
+            marked,
+            "of two in one millisecond the second counts"
+        );
+        assert!(matches!(marked.standing(Some(captured.turned())), Fate::Marked(_)));
+    }
+
+    #[test]
+    fn groups_decide_only_when_one_of_them_was_invalidated() {
+        let (space, pair) = (Nonce::fresh(), |tag| (tag, Nonce::fresh()));
+        let tags = Box::new([pair(Tag::group("host", "a")), pair(Tag::from("course:7"))]);
+        let stamp = Stamp { space, tags };
+        assert_eq!(stamp.deciding(Some(space)).unwrap().count(), 1);
+        assert_eq!(stamp.deciding(Some(space.turned())).unwrap().count(), 2);
+        assert!(stamp.deciding(Some(Nonce::fresh())).is_none() && stamp.deciding(None).is_none());
+        assert_ne!(Tag::group("host", "a"), Tag::group("route", "a"));
     }
 
     #[test]

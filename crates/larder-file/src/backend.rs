@@ -165,6 +165,11 @@ impl Backend for FileCache {
         self.run(move |files| ready(files.is_current(&space, &stamp, now))).await
     }
 
+    async fn soften(&self, space: &Space, tags: &[Tag], now: UnixMillis) -> Result<(), Error> {
+        let (space, tags) = (space.clone(), tags.to_vec());
+        self.run(move |files| ready(files.soften(&space, &tags, now))).await
+    }
+
     async fn invalidate(&self, space: &Space, tags: &[Tag], now: UnixMillis) -> Result<(), Error> {
         let (space, tags) = (space.clone(), tags.to_vec());
         self.run(move |files| ready(files.invalidate(&space, &tags, now))).await
@@ -176,7 +181,14 @@ impl Backend for FileCache {
 }
 
 fn read(files: &Raw, key: &Key, now: UnixMillis) -> Result<Option<Entry>, Error> {
-    files.0.read(key, now, &|there| files.is_valid(key, there, now))
+    let judged = std::cell::RefCell::new(None);
+    let found = files.0.read(key, now, &|there| {
+        let entry = files.judged(key, there, now)?;
+        let valid = entry.is_some();
+        *judged.borrow_mut() = entry;
+        Ok(valid)
+    })?;
+    Ok(found.and_then(|_| judged.into_inner()))
 }
 
 impl FileCache {

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use larder_core::{Backend, Capabilities, Entry, Error, ErrorKind, Key, Space, UnixMillis, When};
+use larder_core::{Backend, Capabilities, Entry, Error, ErrorKind, Key, Space, Tag, UnixMillis, When};
 
 use crate::disk::Disk;
 
@@ -35,6 +35,16 @@ impl Backend for Raw {
         self.0.touch(key, expires, now, &|_| Ok(true))
     }
 
+    async fn compare_and_set(
+        &self,
+        key: &Key,
+        expected: &[u8],
+        with: Option<Entry>,
+        now: UnixMillis,
+    ) -> Result<bool, Error> {
+        self.0.replace(key, expected, with.as_ref(), now, &|_| Ok(true))
+    }
+
     async fn clear(&self, space: &Space, _: UnixMillis) -> Result<(), Error> {
         self.0.sweep(space.prefix().as_bytes())
     }
@@ -43,9 +53,21 @@ impl Backend for Raw {
 impl Raw {
     /// Whether an entry found under `key` is neither invalidated nor cleared.
     pub(crate) fn is_valid(&self, key: &Key, entry: &Entry, now: UnixMillis) -> Result<bool, Error> {
+        let judged = self.judged(key, entry, now)?;
+        Ok(judged.is_some_and(|entry| entry.stale_since().is_none()))
+    }
+
+    /// The entry found under `key` if it is neither invalidated nor cleared, marked if it is stale.
+    pub(crate) fn judged(&self, key: &Key, entry: &Entry, now: UnixMillis) -> Result<Option<Entry>, Error> {
         let prefix = key.identity().split(|byte| *byte == b':').next().unwrap_or_default();
-        let Ok(prefix) = std::str::from_utf8(prefix) else { return Ok(false) };
-        ready(self.is_current(&Space::new(prefix)?, entry.stamp(), now))
+        let Ok(prefix) = std::str::from_utf8(prefix) else { return Ok(None) };
+        let space = Space::new(prefix)?;
+        let current = ready(self.fetch(&space, &[], &[], now))?.space;
+        let Some(deciding) = entry.stamp().deciding(current) else { return Ok(None) };
+        let tags: Vec<Tag> = deciding.map(|(tag, _)| tag.clone()).collect();
+        let records = ready(self.fetch(&space, &[], &tags, now))?;
+        let stands = |tag: &Tag| records.tags[tags.iter().position(|known| known == tag)?];
+        Ok(entry.clone().judged(records.space, stands))
     }
 }
 

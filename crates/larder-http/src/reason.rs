@@ -140,6 +140,8 @@ reasons! {
     ForeignTags = "foreign-tags", "Use one cache for the page and what it is made of, or say attach(false).";
     /// Something stale went into the page.
     MadeOfStale = "made-of-stale", "Nothing to do: the page is stored once what it is made of is fresh again.";
+    /// The page's tags can't be made, by a path parameter that its route does not have, say.
+    BadTags = "bad-tags", "Look into the log, which says which tag it is and why.";
     /// What went into the page has more tags than an entry may carry.
     TooManyTags = "too-many-tags", "Tag what the page is made of more coarsely, or say attach(false) and tag the page itself.";
     /// The URL has as many variants as are allowed.

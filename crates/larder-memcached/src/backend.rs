@@ -61,13 +61,7 @@ impl Backend for Memcached {
         if let Some(entry) = &with {
             self.remembered.note(key, entry);
         }
-        let swap = |there: Option<&Entry>| {
-            let Some(entry) = there else { return Ok(None) };
-            let is_expected = entry.value().to_bytes()? == expected;
-            // What has expired is removed.
-            Ok(is_expected.then(|| with.clone().unwrap_or_else(|| entry.with_expiry(Some(0)))))
-        };
-        Ok(self.raw.change(key, Counts::Valid, now, swap).await?.is_some())
+        self.raw.swap(key, expected, with, Counts::Valid, now).await
     }
 
     async fn remove(&self, key: &Key, now: UnixMillis) -> Result<bool, Error> {
@@ -109,6 +103,10 @@ impl Backend for Memcached {
 
     async fn is_current(&self, space: &Space, stamp: &Stamp, now: UnixMillis) -> Result<bool, Error> {
         self.raw.is_current(space, stamp, now).await
+    }
+
+    async fn soften(&self, space: &Space, tags: &[Tag], now: UnixMillis) -> Result<(), Error> {
+        self.raw.soften(space, tags, now).await
     }
 
     async fn invalidate(&self, space: &Space, tags: &[Tag], now: UnixMillis) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use larder_core::{Backend as _, Entry, Error, ErrorKind, Key, Tag, UnixMillis, wire};
+use larder_core::{Backend as _, Entry, Error, ErrorKind, Fate, Key, Tag, UnixMillis, wire};
 
 use crate::client::{Answers, Command, Mode, Name, Reply, refuse};
 use crate::raw::{Found, Raw, found, too_large, unanswered};
@@ -120,9 +120,10 @@ impl Raw {
                 Ok(records) => {
                     let stands = |tag: &Tag| records.tags[tags.binary_search(tag).ok()?];
                     let valid = |entry: &&Entry| {
-                        let stamp = entry.stamp();
-                        Some(stamp.space) == records.space
-                            && stamp.tags.iter().all(|(tag, nonce)| stands(tag) == Some(*nonce))
+                        let deciding = entry.stamp().deciding(records.space);
+                        deciding.is_some_and(|mut pairs| {
+                            pairs.all(|(tag, nonce)| nonce.standing(stands(tag)) == Fate::Same)
+                        })
                     };
                     entries.filter(valid).count()
                 }

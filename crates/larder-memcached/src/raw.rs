@@ -181,7 +181,36 @@ impl Raw {
     }
 }
 
+impl Raw {
+    pub(crate) async fn swap(
+        &self,
+        key: &Key,
+        expected: &[u8],
+        with: Option<Entry>,
+        counts: Counts,
+        now: UnixMillis,
+    ) -> Result<bool, Error> {
+        let swap = |there: Option<&Entry>| {
+            let Some(entry) = there else { return Ok(None) };
+            let is_expected = entry.value().to_bytes()? == expected;
+            // What has expired is removed.
+            Ok(is_expected.then(|| with.clone().unwrap_or_else(|| entry.with_expiry(Some(0)))))
+        };
+        Ok(self.change(key, counts, now, swap).await?.is_some())
+    }
+}
+
 impl Backend for Raw {
+    async fn compare_and_set(
+        &self,
+        key: &Key,
+        expected: &[u8],
+        with: Option<Entry>,
+        now: UnixMillis,
+    ) -> Result<bool, Error> {
+        self.swap(key, expected, with, Counts::All, now).await
+    }
+
     fn capabilities(&self) -> Capabilities {
         Capabilities::new("memcached")
     }

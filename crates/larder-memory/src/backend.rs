@@ -135,6 +135,11 @@ impl Backend for Memory {
         Ok(self.store.records.is_current(space, stamp))
     }
 
+    async fn soften(&self, space: &Space, tags: &[Tag], now: UnixMillis) -> Result<(), Error> {
+        self.store.records.soften(space, tags, now);
+        Ok(())
+    }
+
     async fn invalidate(&self, space: &Space, tags: &[Tag], _: UnixMillis) -> Result<(), Error> {
         self.store.records.invalidate(space, tags);
         Ok(())

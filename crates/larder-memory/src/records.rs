@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use larder_core::{Entry, Nonce, Space, Tag};
+use larder_core::{Entry, Fate, Nonce, Space, Tag, UnixMillis};
 use parking_lot::RwLock;
 
 /// See the crate's documentation for why this is right.
@@ -30,13 +30,29 @@ struct Table {
 #[derive(Debug, Default)]
 struct Numbers {
     cleared: u64,
-    tags: HashMap<Tag, u64>,
+    tags: HashMap<Tag, Number>,
+}
+
+/// Of a tag.
+#[derive(Clone, Copy, Debug, Default)]
+struct Number {
+    invalidated: u64,
+    /// The last mark, and when that was.
+    marked: u64,
+    since: UnixMillis,
+}
+
+impl Number {
+    /// What began before any of this is not vouched for any more once it is forgotten.
+    fn newest(self) -> u64 {
+        self.invalidated.max(self.marked)
+    }
 }
 
 impl Numbers {
     /// A namespace goes with the last of its tags.
     fn newest(&self) -> u64 {
-        self.tags.values().copied().fold(self.cleared, u64::max)
+        self.tags.values().map(|number| number.newest()).fold(self.cleared, u64::max)
     }
 }
 
@@ -51,58 +67,76 @@ impl Records {
         nonce(self.fence.load(Ordering::Acquire))
     }
 
-    /// Whether an entry of the namespace called `prefix` was not invalidated.
+    /// Whether an entry of the namespace called `prefix` was neither invalidated nor marked.
     pub(crate) fn is_valid(&self, prefix: &[u8], entry: &Entry) -> bool {
+        self.standing(prefix, entry) == Fate::Same
+    }
+
+    /// What became of an entry of the namespace called `prefix`.
+    pub(crate) fn standing(&self, prefix: &[u8], entry: &Entry) -> Fate {
         // Read before the table: a mark may be older than what it was found by, never newer.
         let mark = self.fence.load(Ordering::Acquire) + 1;
         if entry.mark() == mark {
-            return true;
+            return Fate::Same;
         }
         let stamp = entry.stamp();
-        let valid = self.table.read().is_current(prefix, stamp.space, &stamp.tags);
-        if valid {
+        let standing = self.table.read().standing(prefix, stamp.space, &stamp.tags);
+        if standing == Fate::Same {
             entry.set_mark(mark);
         }
-        valid
+        standing
     }
 
     /// As [`is_valid`](Self::is_valid), for a stamp without its entry.
     pub(crate) fn is_current(&self, space: &Space, stamp: &larder_core::Stamp) -> bool {
-        self.table.read().is_current(space.prefix().as_bytes(), stamp.space, &stamp.tags)
+        let table = self.table.read();
+        table.standing(space.prefix().as_bytes(), stamp.space, &stamp.tags) == Fate::Same
     }
 
     /// The numbers on record for a namespace and some of its tags.
     pub(crate) fn numbers(&self, space: &Space, tags: &[Tag]) -> (Nonce, Vec<Nonce>) {
         let table = self.table.read();
         let (cleared, numbers) = table.of(space.prefix().as_bytes());
-        (nonce(cleared), tags.iter().map(|tag| nonce(table.number(numbers, tag))).collect())
+        (nonce(cleared), tags.iter().map(|tag| nonce(table.number(numbers, tag).newest())).collect())
     }
 
     /// Makes invalid what carries one of `tags` and began before.
     pub(crate) fn invalidate(&self, space: &Space, tags: &[Tag]) {
-        self.advance(space, |numbers, next| {
+        self.advance(space, |numbers, next, _| {
             for tag in tags.iter().filter(|tag| !tag.as_str().is_empty()) {
-                numbers.tags.insert(tag.clone(), next);
+                numbers.tags.entry(tag.clone()).or_default().invalidated = next;
+            }
+        });
+    }
+
+    /// Marks as stale what carries one of `tags` and began before.
+    pub(crate) fn soften(&self, space: &Space, tags: &[Tag], now: UnixMillis) {
+        self.advance(space, |numbers, next, floor| {
+            for tag in tags.iter().filter(|tag| !tag.as_str().is_empty()) {
+                let none = Number { invalidated: floor, marked: 0, since: 0 };
+                let number = numbers.tags.entry(tag.clone()).or_insert(none);
+                (number.marked, number.since) = (next, now);
             }
         });
     }
 
     /// Makes invalid what is in the namespace and began before.
     pub(crate) fn clear(&self, space: &Space) {
-        self.advance(space, |numbers, next| numbers.cleared = next);
+        self.advance(space, |numbers, next, _| numbers.cleared = next);
     }
 
-    fn advance(&self, space: &Space, note: impl FnOnce(&mut Numbers, u64)) {
+    fn advance(&self, space: &Space, note: impl FnOnce(&mut Numbers, u64, u64)) {
         let mut table = self.table.write();
         let next = self.fence.load(Ordering::Relaxed) + 1;
         let (prefix, floor) = (space.prefix().as_bytes(), table.space_floor);
+        let tag_floor = table.tag_floor;
         if !table.spaces.contains_key(prefix) {
             table.len += 1;
             table.spaces.insert(prefix.into(), Numbers { cleared: floor, tags: HashMap::new() });
         }
         if let Some(numbers) = table.spaces.get_mut(prefix) {
             let before = numbers.tags.len();
-            note(numbers, next);
+            note(numbers, next, tag_floor);
             let grown = numbers.tags.len() - before;
             table.len += grown;
         }
@@ -126,14 +160,30 @@ impl Table {
         (numbers.map_or(self.space_floor, |n| n.cleared), numbers)
     }
 
-    fn number(&self, numbers: Option<&Numbers>, tag: &Tag) -> u64 {
-        numbers.and_then(|n| n.tags.get(tag)).copied().unwrap_or(self.tag_floor)
+    fn number(&self, numbers: Option<&Numbers>, tag: &Tag) -> Number {
+        let none = Number { invalidated: self.tag_floor, marked: 0, since: 0 };
+        numbers.and_then(|n| n.tags.get(tag)).copied().unwrap_or(none)
     }
 
-    fn is_current(&self, prefix: &[u8], space: Nonce, tags: &[(Tag, Nonce)]) -> bool {
+    fn standing(&self, prefix: &[u8], space: Nonce, tags: &[(Tag, Nonce)]) -> Fate {
         let (cleared, numbers) = self.of(prefix);
-        space.as_u128() >= cleared.into()
-            && tags.iter().all(|(tag, begun)| begun.as_u128() >= self.number(numbers, tag).into())
+        if space.as_u128() < cleared.into() {
+            return Fate::Gone;
+        }
+        let mut standing = Fate::Same;
+        for (tag, begun) in tags {
+            let number = self.number(numbers, tag);
+            if begun.as_u128() < number.invalidated.into() {
+                return Fate::Gone;
+            }
+            if begun.as_u128() < number.marked.into() {
+                standing = match standing {
+                    Fate::Marked(since) => Fate::Marked(since.min(number.since)),
+                    _ => Fate::Marked(number.since),
+                };
+            }
+        }
+        standing
     }
 
     /// Drops the oldest quarter of the numbers, at least, and raises the floors to what was dropped.
@@ -141,16 +191,16 @@ impl Table {
         let mut all: Vec<u64> = Vec::with_capacity(self.len);
         for numbers in self.spaces.values() {
             all.push(numbers.newest());
-            all.extend(numbers.tags.values());
+            all.extend(numbers.tags.values().map(|number| number.newest()));
         }
         let at = (all.len() / 4).max(all.len().saturating_sub(self.limit)).min(all.len() - 1);
         let (_, &mut cut, _) = all.select_nth_unstable(at);
         let (mut tag_floor, mut space_floor) = (self.tag_floor, self.space_floor);
         self.spaces.retain(|_, numbers| {
             numbers.tags.retain(|_, number| {
-                let keep = *number > cut;
+                let keep = number.newest() > cut;
                 if !keep {
-                    tag_floor = tag_floor.max(*number);
+                    tag_floor = tag_floor.max(number.newest());
                 }
                 keep
             });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::quality::RandomState;
-use larder_core::{Entry, Error, ErrorKind, Key, UnixMillis};
+use larder_core::{Entry, Error, ErrorKind, Fate, Key, UnixMillis};
 use parking_lot::{Mutex, MutexGuard};
 use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
@@ -140,16 +140,25 @@ impl Store {
 
     /// The valid entry under `key`. Counted.
     pub(crate) fn read(&self, key: &Key, now: UnixMillis) -> Option<Entry> {
-        let found = self.valid(key.identity(), now);
+        let found = self.standing(key.identity(), now);
         if found.is_some() { &self.hits } else { &self.misses }.add_one();
         found
     }
 
-    /// The valid entry under `key`; one that is not is removed.
+    /// The valid entry under `key`.
     fn valid(&self, key: &[u8], now: UnixMillis) -> Option<Entry> {
+        self.standing(key, now).filter(|entry| entry.stale_since().is_none())
+    }
+
+    /// The entry under `key` that is valid or marked as stale; one that is neither is removed.
+    fn standing(&self, key: &[u8], now: UnixMillis) -> Option<Entry> {
         let slot = self.table.get(key)?;
-        if slot.expires > now && self.records.is_valid(prefix(key), &slot.entry) {
-            return Some(slot.entry);
+        if slot.expires > now {
+            match self.records.standing(prefix(key), &slot.entry) {
+                Fate::Same => return Some(slot.entry),
+                Fate::Marked(since) => return Some(slot.entry.marked_stale(since)),
+                Fate::Gone => {}
+            }
         }
         self.table.remove_if(key, |there| there.entry.is_same(&slot.entry));
         None
@@ -164,7 +173,8 @@ impl Store {
 
     /// Removes what is under keys that begin with `prefix:` and began before its `clear`.
     pub(crate) fn sweep_space(&self, space: &[u8]) {
-        self.table.retain(|key, slot| prefix(key) != space || self.records.is_valid(space, &slot.entry));
+        let gone = |entry: &Entry| self.records.standing(space, entry) == Fate::Gone;
+        self.table.retain(|key, slot| prefix(key) != space || !gone(&slot.entry));
     }
 
     /// Identities and entries that are valid, in no order. Nothing is locked between one and the next.

@@ -144,6 +144,10 @@ impl Backend for Redis {
         records::seal(&self.store, space, fill, late, until, now).await
     }
 
+    async fn soften(&self, space: &Space, tags: &[Tag], now: UnixMillis) -> Result<(), Error> {
+        records::soften(&self.store, space, tags, now).await
+    }
+
     async fn invalidate(&self, space: &Space, tags: &[Tag], _: UnixMillis) -> Result<(), Error> {
         records::invalidate(&self.store, space, tags).await
     }
@@ -171,7 +175,7 @@ impl Redis {
                 _ = self.change(key, now).remove_garbage(&seen).await;
                 Ok(None)
             }
-            seen => Ok(seen.and_then(Seen::valid)),
+            seen => Ok(seen.and_then(Seen::readable)),
         }
     }
 }

@@ -39,7 +39,7 @@ impl Change<'_> {
         if put.ttl == Some(0) {
             return self.drop_for_expired(when).await;
         }
-        self.remembered.note(self.key, entry.stamp().tags.iter().map(|(tag, _)| tag));
+        self.remembered.note(self.key, entry.stamp());
         let stored = match when {
             When::Always => {
                 let set = put.always(self.store, self.key);
@@ -101,8 +101,9 @@ impl Change<'_> {
                 return Ok(false);
             }
             if self.swap(&put, "seen", Some(&seen)).await? {
-                let tags = with.map(|entry| entry.stamp().tags.iter().map(|(tag, _)| tag));
-                self.remembered.note(self.key, tags.into_iter().flatten());
+                if let Some(entry) = with {
+                    self.remembered.note(self.key, entry.stamp());
+                }
                 return Ok(true);
             }
         }
@@ -188,7 +189,7 @@ pub(crate) async fn remove(
 ) -> Result<usize, Error> {
     let mut tags: Vec<Tag> = Vec::new();
     for key in keys {
-        tags.extend(remembered.of(key).iter().flat_map(|guess| guess.iter()).cloned());
+        remembered.guess(key, &mut tags);
     }
     tags.sort_unstable();
     tags.dedup();
@@ -218,7 +219,7 @@ pub(crate) async fn set_many(
     for (place, (key, entry)) in entries.iter().enumerate() {
         match Put::of(entry, store, now) {
             Ok(put) => {
-                remembered.note(key, entry.stamp().tags.iter().map(|(tag, _)| tag));
+                remembered.note(key, entry.stamp());
                 asks.push(put.always(store, key));
                 places.push(place);
             }

@@ -25,6 +25,8 @@ pub(crate) struct Seen {
 pub(crate) enum State {
     /// Neither expired nor invalidated.
     Valid(Entry),
+    /// Marked as stale: nothing to who stores on a condition.
+    Stale(Entry),
     /// Expired or invalidated, or taken by another incarnation of the server; for good, since no nonce ever comes back.
     Dead,
     /// Not written by us.
@@ -35,6 +37,14 @@ impl Seen {
     pub(crate) fn valid(self) -> Option<Entry> {
         match self.state {
             State::Valid(entry) => Some(entry),
+            State::Stale(_) | State::Dead | State::Garbage => None,
+        }
+    }
+
+    /// What is read, marked if it is stale.
+    pub(crate) fn readable(self) -> Option<Entry> {
+        match self.state {
+            State::Valid(entry) | State::Stale(entry) => Some(entry),
             State::Dead | State::Garbage => None,
         }
     }
@@ -124,8 +134,7 @@ pub(crate) async fn look(
 ) -> Result<Vec<Option<Seen>>, Error> {
     let mut tags: Vec<Tag> = Vec::new();
     for key in keys {
-        let guess = remembered.of(key);
-        tags.extend(guess.iter().flat_map(|guess| guess.iter()).cloned());
+        remembered.guess(key, &mut tags);
     }
     tags.sort_unstable();
     tags.dedup();
@@ -153,9 +162,14 @@ impl Check {
         Self { space: records.first().and_then(nonce), known: known.collect(), now }
     }
 
-    /// Whether the tag's record still holds that nonce; `None` if nobody asked.
-    fn holds(&self, tag: &Tag, nonce: Nonce) -> Option<bool> {
-        self.known.iter().find(|(known, _)| known == tag).map(|(_, now)| *now == Some(nonce))
+    /// What becomes of an entry, going by the records that were read.
+    fn judge(&self, entry: Entry) -> State {
+        let stands = |tag: &Tag| self.known.iter().find(|(known, _)| known == tag)?.1;
+        match entry.judged(self.space, stands) {
+            None => State::Dead,
+            Some(entry) if entry.stale_since().is_some() => State::Stale(entry),
+            Some(entry) => State::Valid(entry),
+        }
     }
 }
 
@@ -168,6 +182,7 @@ pub(crate) async fn judge(
     found: Vec<Found>,
     mut check: Check,
 ) -> Result<Vec<Option<Seen>>, Error> {
+    remembered.note_space(check.space);
     let mut unknown: Vec<Tag> = Vec::new();
     let mut seen: Vec<Option<Seen>> = Vec::with_capacity(keys.len());
     for (key, found) in keys.iter().zip(found) {
@@ -179,13 +194,13 @@ pub(crate) async fn judge(
             Stored::Garbage => State::Garbage,
             Stored::Elsewhere => State::Dead,
             Stored::Entry(entry)
-                if entry.is_expired(check.now) || Some(entry.stamp().space) != check.space =>
+                if entry.is_expired(check.now) || entry.stamp().deciding(check.space).is_none() =>
             {
                 State::Dead
             }
             Stored::Entry(entry) => {
-                let tags = entry.stamp().tags.iter().map(|(tag, _)| tag);
-                remembered.note(key, tags.clone());
+                remembered.note(key, entry.stamp());
+                let tags = entry.stamp().deciding(check.space).into_iter().flatten().map(|(tag, _)| tag);
                 unknown
                     .extend(tags.filter(|tag| !check.known.iter().any(|(known, _)| known == *tag)).cloned());
                 State::Valid(entry)
@@ -201,10 +216,8 @@ pub(crate) async fn judge(
         check.known.extend(unknown.into_iter().zip(records.iter().map(nonce)));
     }
     for seen in seen.iter_mut().flatten() {
-        if let State::Valid(entry) = &seen.state
-            && !entry.stamp().tags.iter().all(|(tag, nonce)| check.holds(tag, *nonce) == Some(true))
-        {
-            seen.state = State::Dead;
+        if let State::Valid(entry) = &seen.state {
+            seen.state = check.judge(entry.clone());
         }
     }
     Ok(seen)

@@ -8,7 +8,7 @@ use larder_core::{Error, Fill, Nonce, Space, Stamp, Tag, UnixMillis};
 
 use crate::ask::{Answer, Ask, Found, Word};
 use crate::names::Names;
-use crate::scripts::KEEP;
+use crate::scripts::{KEEP, MARK};
 use crate::store::Store;
 
 /// A tag record lives at least this long, so that a burst of short entries does not recreate it each time.
@@ -118,10 +118,38 @@ pub(crate) async fn invalidate(store: &Store, space: &Space, tags: &[Tag]) -> Re
         Ask::command("SET", name, [vec![record(Nonce::fresh())], more].concat())
     };
     let brief = || vec![Word::text("PX"), Word::number(TAG_RECORD_MILLIS)];
+    let tags_given = tags;
     let tags = tags.iter().filter(|tag| !tag.as_str().is_empty());
     let tags = tags.map(|tag| set(names.tag(tag), brief())).collect();
-    let (fence, tags) = store.steps(vec![set(names.fence(), Vec::new())], tags).await?;
-    fence.into_iter().chain(tags).try_for_each(Answer::to)
+    let (fence, tags_set) = store.steps(vec![set(names.fence(), Vec::new())], tags).await?;
+    fence.into_iter().chain(tags_set).try_for_each(Answer::to)?;
+    turn_for_groups(store, names, tags_given).await
+}
+
+/// The fence, and when that is done the marks.
+pub(crate) async fn soften(store: &Store, space: &Space, tags: &[Tag], now: UnixMillis) -> Result<(), Error> {
+    let names = Names::of(space);
+    let fence = Ask::command("SET", names.fence(), vec![record(Nonce::fresh())]);
+    let named = tags.iter().filter(|tag| !tag.as_str().is_empty());
+    let marks = named.map(|tag| mark(names.tag(tag), Nonce::fresh().stale_since(now))).collect();
+    let (fence, marks) = store.steps(vec![fence], marks).await?;
+    fence.into_iter().chain(marks).try_for_each(Answer::to)?;
+    turn_for_groups(store, names, tags).await
+}
+
+/// Where a group was invalidated, its tags decide from now on.
+async fn turn_for_groups(store: &Store, names: Names<'_>, tags: &[Tag]) -> Result<(), Error> {
+    if !tags.iter().any(Tag::is_group) {
+        return Ok(());
+    }
+    let turned = store.step(vec![mark(names.space(), Nonce::fresh().turned())]).await?;
+    turned.into_iter().try_for_each(Answer::to)
+}
+
+/// Gives a record's nonce the lower half of this one.
+fn mark(name: String, nonce: Nonce) -> Ask {
+    let lower = format!("{:032x}", nonce.as_u128()).split_off(16);
+    Ask::script(&MARK, name, vec![Word::Plain(lower.into()), Word::Marked(" ".into(), Bytes::new())])
 }
 
 /// Makes everything in the namespace invalid, but for bare integers, which carry no stamp.

@@ -6,7 +6,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use larder_core::{Key, Tag};
+use larder_core::{Key, Nonce, Stamp, Tag};
 use parking_lot::Mutex;
 
 /// How many keys are remembered for certain; about twice as many at most.
@@ -16,19 +16,41 @@ const KEYS: usize = 16_384;
 #[derive(Default)]
 pub(crate) struct Remembered {
     hasher: RandomState,
-    generations: Mutex<[HashMap<u64, Arc<[Tag]>>; 2]>,
+    generations: Mutex<[HashMap<u64, Known>; 2]>,
+    /// What a namespace's record held when one was read last.
+    space: Mutex<Option<Nonce>>,
+}
+
+/// The tags of an entry, and the nonce of its namespace.
+#[derive(Clone)]
+struct Known {
+    tags: Arc<[Tag]>,
+    space: Nonce,
 }
 
 impl Remembered {
-    /// The tags that this key's entry probably has.
-    pub(crate) fn of(&self, key: &Key) -> Option<Arc<[Tag]>> {
+    /// Adds the tags that probably decide about this key's entry.
+    pub(crate) fn guess(&self, key: &Key, tags: &mut Vec<Tag>) {
         let hash = self.hasher.hash_one(key.identity());
-        let [young, old] = &*self.generations.lock();
-        young.get(&hash).or_else(|| old.get(&hash)).cloned()
+        let known = {
+            let [young, old] = &*self.generations.lock();
+            let Some(known) = young.get(&hash).or_else(|| old.get(&hash)) else { return };
+            known.clone()
+        };
+        let groups = *self.space.lock() != Some(known.space);
+        tags.extend(known.tags.iter().filter(|tag| groups || !tag.is_group()).cloned());
+    }
+
+    /// Notes what the namespace's record holds.
+    pub(crate) fn note_space(&self, space: Option<Nonce>) {
+        if space.is_some() {
+            *self.space.lock() = space;
+        }
     }
 
     /// Notes the tags that it has.
-    pub(crate) fn note<'a>(&self, key: &Key, tags: impl Iterator<Item = &'a Tag> + Clone) {
+    pub(crate) fn note(&self, key: &Key, stamp: &Stamp) {
+        let tags = stamp.tags.iter().map(|(tag, _)| tag);
         let hash = self.hasher.hash_one(key.identity());
         let [young, old] = &mut *self.generations.lock();
         if tags.clone().next().is_none() {
@@ -36,14 +58,15 @@ impl Remembered {
             old.remove(&hash);
             return;
         }
-        if young.get(&hash).is_some_and(|there| there.iter().eq(tags.clone())) {
+        let space = stamp.space;
+        if young.get(&hash).is_some_and(|there| there.space == space && there.tags.iter().eq(tags.clone())) {
             return;
         }
         if young.len() >= KEYS {
             std::mem::swap(young, old);
             young.clear();
         }
-        young.insert(hash, tags.cloned().collect());
+        young.insert(hash, Known { tags: tags.cloned().collect(), space });
     }
 }
 
@@ -63,19 +86,42 @@ mod tests {
     }
 
     #[test]
+    fn groups_are_asked_for_once_one_of_them_was_invalidated() {
+        let remembered = Remembered::default();
+        let space = Nonce::fresh();
+        let group = Tag::group("host", "a");
+        remembered.note(&key(0), &Stamp { space, tags: Box::new([(group.clone(), Nonce::fresh())]) });
+        for (now, asks) in [(space, false), (space.turned(), true)] {
+            remembered.note_space(Some(now));
+            let mut tags = Vec::new();
+            remembered.guess(&key(0), &mut tags);
+            assert_eq!(tags.contains(&group), asks);
+        }
+    }
+
+    #[test]
     fn the_last_tags_of_a_key_are_remembered_and_their_number_is_bounded() {
         let remembered = Remembered::default();
-        let (one, two) = ([Tag::from("a")], [Tag::from("a"), Tag::from("b")]);
-        remembered.note(&key(0), one.iter());
-        remembered.note(&key(0), two.iter());
-        assert_eq!(remembered.of(&key(0)).as_deref(), Some(&two[..]));
-        remembered.note(&key(0), [].iter());
-        assert_eq!(remembered.of(&key(0)), None);
+        let space = Nonce::fresh();
+        let stamp = |tags: &[&str]| Stamp {
+            space,
+            tags: tags.iter().map(|tag| (Tag::from(*tag), Nonce::fresh())).collect(),
+        };
+        let of = |i| {
+            let mut tags = Vec::new();
+            remembered.guess(&key(i), &mut tags);
+            tags
+        };
+        remembered.note(&key(0), &stamp(&["a"]));
+        remembered.note(&key(0), &stamp(&["a", "b"]));
+        assert_eq!(of(0), [Tag::from("a"), Tag::from("b")]);
+        remembered.note(&key(0), &stamp(&[]));
+        assert!(of(0).is_empty());
         for i in 0..5 * KEYS {
-            remembered.note(&key(i), one.iter());
-            assert!(remembered.of(&key(i)).is_some());
+            remembered.note(&key(i), &stamp(&["a"]));
+            assert_eq!(of(i).len(), 1);
         }
-        assert_eq!(remembered.of(&key(0)), None, "too long ago");
+        assert!(of(0).is_empty(), "too long ago");
         let held: usize = remembered.generations.lock().iter().map(HashMap::len).sum();
         assert!(held <= 2 * KEYS, "{held}");
     }

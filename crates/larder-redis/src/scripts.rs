@@ -19,6 +19,7 @@ macro_rules! script {
 }
 
 script!(KEEP, "keep.lua");
+script!(MARK, "mark.lua");
 script!(SWAP, "swap.lua");
 script!(TOUCH, "touch.lua");
 script!(INCR, "incr.lua");

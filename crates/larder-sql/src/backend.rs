@@ -67,15 +67,7 @@ impl Backend for SqlCache {
         with: Option<Entry>,
         now: UnixMillis,
     ) -> Result<bool, Error> {
-        let change = |there: Option<&Entry>| {
-            let Some(there) = there else { return Ok(None) };
-            if there.value().to_bytes()? != expected {
-                return Ok(None);
-            }
-            // What is expired removes.
-            Ok(Some(with.clone().unwrap_or_else(|| there.with_expiry(Some(now)))))
-        };
-        Ok(self.raw.change(key, Counts::Valid, now, change).await?.is_some())
+        self.raw.swap(key, expected, with, Counts::Valid, now).await
     }
 
     async fn scan(
@@ -124,6 +116,10 @@ impl Backend for SqlCache {
 
     async fn is_current(&self, space: &Space, stamp: &Stamp, now: UnixMillis) -> Result<bool, Error> {
         self.raw.is_current(space, stamp, now).await
+    }
+
+    async fn soften(&self, space: &Space, tags: &[Tag], now: UnixMillis) -> Result<(), Error> {
+        self.raw.soften(space, tags, now).await
     }
 
     async fn invalidate(&self, space: &Space, tags: &[Tag], now: UnixMillis) -> Result<(), Error> {

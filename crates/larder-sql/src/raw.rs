@@ -193,7 +193,38 @@ pub(crate) fn row(key: &Key, entry: &Entry, now: UnixMillis) -> Result<Row, Erro
     })
 }
 
+impl Raw {
+    pub(crate) async fn swap(
+        &self,
+        key: &Key,
+        expected: &[u8],
+        with: Option<Entry>,
+        counts: Counts,
+        now: UnixMillis,
+    ) -> Result<bool, Error> {
+        let change = |there: Option<&Entry>| {
+            let Some(there) = there else { return Ok(None) };
+            if there.value().to_bytes()? != expected {
+                return Ok(None);
+            }
+            // What is expired removes.
+            Ok(Some(with.clone().unwrap_or_else(|| there.with_expiry(Some(now)))))
+        };
+        Ok(self.change(key, counts, now, change).await?.is_some())
+    }
+}
+
 impl Backend for Raw {
+    async fn compare_and_set(
+        &self,
+        key: &Key,
+        expected: &[u8],
+        with: Option<Entry>,
+        now: UnixMillis,
+    ) -> Result<bool, Error> {
+        self.swap(key, expected, with, Counts::All, now).await
+    }
+
     fn capabilities(&self) -> Capabilities {
         Capabilities::new(self.engine.name())
     }

@@ -49,6 +49,7 @@ macro_rules! backend_suite {
             mod locks { $crate::__mount_locks! {} }
             mod patterns { $crate::__mount_patterns! {} }
             mod sharing { $crate::__mount_sharing! {} }
+            mod soft { $crate::__mount_soft! {} }
             mod spaces { $crate::__mount_spaces! {} }
             mod spans { $crate::__mount_spans! {} }
             mod times { $crate::__mount_times! {} }

@@ -66,6 +66,7 @@ async fn call_all(backend: &Faulty) -> Vec<(Op, Option<ErrorKind>)> {
     call!(Seal: backend.seal(&space, &fill, &[], None, NOW));
     call!(IsCurrent: backend.is_current(&space, &stamp, NOW));
     call!(Invalidate: backend.invalidate(&space, &[], NOW));
+    call!(Soften: backend.soften(&space, &[], NOW));
     call!(Ping: backend.ping());
     call!(Close: backend.close());
     came

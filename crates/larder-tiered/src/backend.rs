@@ -123,6 +123,13 @@ impl Backend for Tiered {
         change.settle(shared.far.l2().invalidate(space, tags, now).await, |()| true).await
     }
 
+    async fn soften(&self, space: &Space, tags: &[Tag], now: UnixMillis) -> Result<(), Error> {
+        let shared = self.awake(now);
+        // Copies go; what is read again from L2 is marked.
+        let change = Change::new(shared, space.clone(), What::Tags(tags.to_vec()));
+        change.settle(shared.far.l2().soften(space, tags, now).await, |()| true).await
+    }
+
     async fn scan(
         &self,
         space: &Space,

@@ -19,6 +19,7 @@ use crate::coded;
 use crate::cookies::CookieRule;
 use crate::detach;
 use crate::engine::{Lead, known_length, say};
+use crate::labels;
 use crate::landing::{Gate, Landed, LandedBody, Landing, Store, run_beside, run_soon};
 use crate::made::{Made, is_lasting};
 use crate::outer::{Added, Outer};
@@ -62,7 +63,10 @@ impl Lead {
             patch_vary(&mut parts.headers, read.iter().map(header::HeaderName::as_str));
         }
         let now = self.visit.cache.clock().now();
-        let plan = match private_elsewhere {
+        let named = labels::named(self.visit.engine.settings(), &mut parts.headers);
+        let named = named.map(|tags| PageTags(tags).add_to(&mut parts.extensions));
+        let untaggable = self.visit.labels.refusal().or(named.err());
+        let plan = match private_elsewhere.or(untaggable) {
             Some(reason) => Err(reason),
             None => match &self.gateway {
                 None => self.plan(&parts, &body, now),
@@ -172,8 +176,7 @@ impl Lead {
         if settings.precompress && coded::is_compressible(&headers) {
             patch_vary(&mut headers, ["Accept-Encoding"]);
         }
-        let mut tags = settings.tags.clone();
-        tags.push(identity.url_tag());
+        let mut tags = self.visit.known_tags();
         if let Some(PageTags(more)) = parts.extensions.get() {
             tags.extend(more.iter().cloned());
         }

@@ -18,6 +18,7 @@ use crate::admit::{Facts, admit};
 use crate::attach;
 use crate::identity::{Identity, original, url_tag};
 use crate::keys::Notes;
+use crate::labels::Labels;
 use crate::landing::{Landed, Landing, Traffic};
 use crate::lookup::{Found, look, look_now};
 use crate::outer::{Enclosed, Outer, Waits};
@@ -61,6 +62,8 @@ pub(crate) struct Visit {
     pub(crate) standby: Option<Stale>,
     /// The route that a router has chosen already.
     pub(crate) route: Option<MatchedPath>,
+    /// Where it leads, for the page's tags.
+    pub(crate) labels: Labels,
 }
 
 /// What becomes of an admitted request at the front.
@@ -186,8 +189,21 @@ impl Engine {
         let engine = self.clone();
         let uri = original(parts).unwrap_or(&parts.uri).clone();
         let (route, standby) = (parts.extensions.get::<MatchedPath>().cloned(), None);
-        let visit =
-            Visit { engine, cache, identity, facts, headers, uri, began, enclosed, role, standby, route };
+        let labels = Labels::of(settings, parts);
+        let visit = Visit {
+            engine,
+            cache,
+            identity,
+            facts,
+            headers,
+            uri,
+            began,
+            enclosed,
+            role,
+            standby,
+            route,
+            labels,
+        };
         Entrance::Visit(Box::new(visit))
     }
 
@@ -518,7 +534,7 @@ impl Visit {
 
     /// The tags that the page will have whatever the handler says.
     pub(crate) fn known_tags(&self) -> Vec<Tag> {
-        let mut tags = self.engine.settings.tags.clone();
+        let mut tags = self.labels.known(&self.engine.settings, &self.cache);
         tags.push(self.identity.url_tag());
         tags
     }

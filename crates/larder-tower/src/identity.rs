@@ -75,8 +75,14 @@ impl Identity {
 
     /// The host and path of a request's URL, as its key has them.
     pub(crate) fn place(parts: &Parts) -> (&[u8], &str) {
+        let (host, uri) = Self::location(parts);
+        (host, uri.path())
+    }
+
+    /// The host and the URI of a request, as its key has them.
+    pub(crate) fn location(parts: &Parts) -> (&[u8], &Uri) {
         let host = authority(parts).or_else(|| parts.headers.get(header::HOST).map(HeaderValue::as_bytes));
-        (host.unwrap_or(b""), original(parts).unwrap_or(&parts.uri).path())
+        (host.unwrap_or(b""), original(parts).unwrap_or(&parts.uri))
     }
 
     /// Removes the cookies that do not count from the request that the handler will see.

@@ -10,6 +10,7 @@
 //! | [`Policy`], [`OriginUnreachable`] | by which rules: Django's, or those of a shared cache |
 //! | [`EarlyRefresh`] | when a page is made anew before it expires |
 //! | [`CachesLayer`] | which caches serve the layers inside, and the last word on what they store |
+//! | [`Purge`], [`PurgePages`] | pages forgotten by URL, route, host or path |
 //! | [`PageTags`], [`PageTimeout`] | what a handler puts beside its response |
 //! | [`invalidates`], [`Invalidates`] | what a write route makes out of date |
 //! | [`Pages`], [`Refresh`], [`RefreshLayer`] | pages kept warm, and made anew on demand |
@@ -32,6 +33,7 @@ mod headers;
 mod identity;
 mod invalidates;
 mod keys;
+mod labels;
 mod landing;
 mod lookup;
 mod made;
@@ -43,6 +45,7 @@ mod pair;
 mod parts;
 mod passes;
 mod policy;
+mod purge;
 mod reading;
 mod record;
 mod refresh;
@@ -77,6 +80,7 @@ pub use pages::Pages;
 pub use pair::Ticket;
 pub use parts::{PageTags, PageTimeout};
 pub use policy::{OriginUnreachable, Policy};
+pub use purge::{Purge, PurgePages};
 pub use refresh::{Refresh, RefreshLayer, RefreshService};
 pub use request_scope::{RequestScope, RequestScopeLayer, RequestScopeService};
 pub use settings::{CacheChoice, Level, Settings};

@@ -11,10 +11,12 @@ use larder_core::{Cache, Tag, Timeout};
 
 use crate::cookies::CookieRule;
 use crate::keys::{KeyFn, KeyParts, KeyText, LaterFn, Narrowing};
+use crate::labels::TagField;
 use crate::made::{Made, TimeoutFn};
 use crate::names::IDENTITY_HEADERS;
 use crate::policy::Policy;
 use crate::stale::{EarlyRefresh, Staleness};
+use crate::tag_pattern::TagPattern;
 
 /// Which cache a layer uses: one given as it is, or an alias that is looked up among the request's or the process's
 /// [`Caches`](larder_core::Caches).
@@ -78,6 +80,10 @@ pub struct Settings {
     pub(crate) timeout_fn: Option<TimeoutFn>,
     pub(crate) cache_errors: bool,
     pub(crate) tags: Vec<Tag>,
+    /// Tags with path parameters in them.
+    pub(crate) patterns: Vec<TagPattern>,
+    pub(crate) tag_fields: Vec<TagField>,
+    strip_tag_fields: Option<bool>,
     pub(crate) max_body: usize,
     pub(crate) streaming: bool,
     pub(crate) max_variants: u32,
@@ -110,6 +116,9 @@ impl Settings {
             timeout_fn: None,
             cache_errors: false,
             tags: Vec::new(),
+            patterns: Vec::new(),
+            tag_fields: TagField::usual(),
+            strip_tag_fields: None,
             max_body: 8 << 20,
             streaming: false,
             max_variants: 1024,
@@ -262,9 +271,30 @@ macro_rules! layer_setters {
             self
         }
 
-        /// Under which tags these pages are invalidated, besides those that handlers add with `PageTags`.
+        /// Under which tags these pages are invalidated, besides those that handlers add with `PageTags`. `{name}` stands for a path parameter of
+        /// axum's route, percent-decoded (`course:{id}` on `/courses/{id}`); `{{` and `}}` are braces.
+        ///
+        /// Where there is no such parameter, nothing is stored (`detail=bad-tags`), and the log says which it is: the layer has to be mounted on the route
+        /// or its router, not around it.
         pub fn tags<T: Into<larder_core::Tag>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
             $crate::Settings::edit(&mut self.settings).add_tags(tags);
+            self
+        }
+
+        /// Response fields in which the application names tags of its pages; `Surrogate-Key` (with spaces between) and `Cache-Tag` (with commas)
+        /// unless said otherwise. In fields of other names there are commas between, but for `xkey`.
+        ///
+        /// # Panics
+        /// If one is not a header name.
+        pub fn tag_fields<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+            $crate::Settings::edit(&mut self.settings).set_tag_fields(names);
+            self
+        }
+
+        /// Whether these fields are taken away before the response goes on. Unless said otherwise they are under `Policy::shared()`, as CDNs do it for
+        /// whom they are meant, and stay under the other, where a CDN in front may want them.
+        pub fn strip_tag_fields(mut self, strip: bool) -> Self {
+            $crate::Settings::edit(&mut self.settings).set_strip_tag_fields(strip);
             self
         }
 
@@ -441,7 +471,22 @@ impl Settings {
         self.identity_headers.dedup();
     }
     pub fn add_tags<T: Into<Tag>>(&mut self, tags: impl IntoIterator<Item = T>) {
-        self.tags.extend(tags.into_iter().map(Into::into));
+        for tag in tags {
+            let pattern = TagPattern::new(tag.into().as_str());
+            match pattern.fixed() {
+                Some(tag) => self.tags.push(tag.clone()),
+                None => self.patterns.push(pattern),
+            }
+        }
+    }
+    pub fn set_tag_fields<N: AsRef<str>>(&mut self, names: impl IntoIterator<Item = N>) {
+        self.tag_fields = names.into_iter().map(|name| TagField::new(header_name(name.as_ref()))).collect();
+    }
+    pub fn set_strip_tag_fields(&mut self, strip: bool) {
+        self.strip_tag_fields = Some(strip);
+    }
+    pub(crate) fn strips_tag_fields(&self) -> bool {
+        self.strip_tag_fields.unwrap_or(self.policy.is_shared())
     }
     pub fn set_attach(&mut self, attach: bool) {
         self.attach = attach;

@@ -37,6 +37,7 @@
 //! | make something once for each request | [`RequestScope`]; `#[once_per_request]` |
 //! | keep a part of a page | [`Fragments`](https://docs.rs/larder/latest/larder/fragment/), features `minijinja`, `askama`, `tera` |
 //! | forget pages and values together | tags: [`PageTags`], [`Cache::invalidate`] |
+//! | forget pages by where they are | [`Purge`]: by URL, route, host, path, all; hard and soft |
 //! | forget them when my data changes | [`Changes`], [`invalidates`], [`Invalidates`] |
 //! | keep pages and values warm on a schedule | [`Warmer`], [`Pages`] |
 //! | tell browsers and proxies what to do | [`cache_control`], [`never_cache`], [`vary_on`], [`conditional_get`] |
@@ -71,9 +72,10 @@ pub use larder_site::{
 pub use larder_tower::{
     CacheChoice, CacheControlLayer, CachesLayer, ConditionalGetLayer, CookieRule, EarlyRefresh,
     IDENTITY_HEADERS, IGNORED_COOKIES, Invalidates, InvalidatesLayer, KeyParts, KeyText, KeyedHeaders, Made,
-    NeverCacheLayer, OriginUnreachable, PageTags, PageTimeout, Pages, Policy, PreconditionsLayer, Refresh,
-    RefreshLayer, RequestScope, RequestScopeLayer, ServerTimingLayer, VaryOnLayer, cache_control,
-    conditional_get, invalidates, never_cache, preconditions, preconditions_of, server_timing, vary_on,
+    NeverCacheLayer, OriginUnreachable, PageTags, PageTimeout, Pages, Policy, PreconditionsLayer, Purge,
+    PurgePages, Refresh, RefreshLayer, RequestScope, RequestScopeLayer, ServerTimingLayer, VaryOnLayer,
+    cache_control, conditional_get, invalidates, never_cache, preconditions, preconditions_of, server_timing,
+    vary_on,
 };
 pub use open::{open, schemes};
 

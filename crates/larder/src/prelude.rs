@@ -2,6 +2,6 @@
 
 pub use crate::{
     Cache, Caches, CachesLayer, Changes, FetchFromCacheLayer, Invalidates, KeyParts, PageTags, PageTimeout,
-    Pages, Timeout, UpdateCacheLayer, Warmer, cache_control, cache_page, conditional_get, invalidates,
-    never_cache, vary_on,
+    Pages, Purge, PurgePages, Timeout, UpdateCacheLayer, Warmer, cache_control, cache_page, conditional_get,
+    invalidates, never_cache, vary_on,
 };

@@ -129,7 +129,7 @@ operation!(GetMany<T: DeserializeOwned, Send>, HashMap<String, T>, Get, |this| a
     let keys: Vec<Key> = names.iter().map(|name| cache.value_key(name, this.version)).collect();
     let mut found = HashMap::with_capacity(names.len());
     for ((name, key), entry) in names.into_iter().zip(&keys).zip(cache.lookup(&keys).await?) {
-        let Some(entry) = entry else { continue };
+        let Some(entry) = entry.filter(|entry| entry.stale_since().is_none()) else { continue };
         if this.attach {
             cache.note_read(entry.stamp());
         }

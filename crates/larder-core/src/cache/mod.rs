@@ -242,6 +242,22 @@ impl Cache {
             .await
     }
 
+    /// Marks tags as stale: once this returned `Ok`, nothing that carries one of them and whose fill began before the call is taken for fresh.
+    /// Pages are shown in their windows (`stale_while_revalidate`, `stale_if_error`) and made anew meanwhile; without a window they are misses, and
+    /// so are values. It is a [soft purge](https://www.rfc-editor.org/rfc/rfc9111#section-4.2.4): for what may be a little old once more, so that many
+    /// who ask do not have to wait for one.
+    ///
+    /// # Errors
+    /// After an error the outcome is unknown, and the call may be repeated.
+    pub async fn soft_invalidate<T: Into<Tag>>(
+        &self,
+        tags: impl IntoIterator<Item = T>,
+    ) -> Result<(), Error> {
+        let tags: Vec<Tag> = tags.into_iter().map(Into::into).collect();
+        let inner = &*self.inner;
+        self.always(Operation::Invalidate, inner.backend.soften(&inner.space, &tags, inner.clock.now())).await
+    }
+
     /// Removes every entry of this cache's namespace (its key prefix), of all versions, and nothing else. Django:
     /// `cache.clear()`, except that other namespaces on the same server stay.
     ///

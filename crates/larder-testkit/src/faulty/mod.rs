@@ -245,6 +245,10 @@ impl Backend for Faulty {
         self.step(Op::IsCurrent, self.inner.is_current(space, stamp, now)).await
     }
 
+    async fn soften(&self, space: &Space, tags: &[Tag], now: UnixMillis) -> Result<(), Error> {
+        self.step(Op::Soften, self.inner.soften(space, tags, now)).await
+    }
+
     async fn invalidate(&self, space: &Space, tags: &[Tag], now: UnixMillis) -> Result<(), Error> {
         self.step(Op::Invalidate, self.inner.invalidate(space, tags, now)).await
     }

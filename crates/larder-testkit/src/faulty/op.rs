@@ -46,6 +46,7 @@ operations! {
     Seal "seal"
     IsCurrent "is_current"
     Invalidate "invalidate"
+    Soften "soften"
     Ping "ping"
     Close "close"
 }

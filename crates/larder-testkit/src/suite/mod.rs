@@ -24,6 +24,7 @@ pub mod locks;
 pub mod nothing;
 pub mod patterns;
 pub mod sharing;
+pub mod soft;
 pub mod spaces;
 pub mod spans;
 mod store;

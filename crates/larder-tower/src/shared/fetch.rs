@@ -22,6 +22,7 @@ use crate::again::no_body;
 use crate::cacheable::Cacheable;
 use crate::detach::Detachable;
 use crate::engine::{Lead, into_body, say};
+use crate::labels;
 use crate::landing::{Landed, LandedBody, Landing, Place};
 use crate::outer::Outer;
 use crate::page::PanicGuard;
@@ -328,9 +329,9 @@ async fn store(
     let until = (keep != UnixMillis::MAX).then_some(keep);
     let mut tags = tags(lead, &page.headers);
     let mut fill = lead.fill.clone();
-    // What was confirmed is as old as it was: it stays under the tags that it was stored with.
+    // It stays under the tags that it was stored with. They are captured anew, since the origin has just said that it is current.
     if let Some(entry) = &held.entry {
-        fill.inherit(entry.stamp());
+        tags.extend(entry.stamp().tags.iter().map(|(tag, _)| tag.clone()));
     }
     if let Some(attachment) = &lead.attachment {
         match attachment.give(cache, &mut fill) {
@@ -347,6 +348,8 @@ async fn store(
 
 fn tags(lead: &Lead, headers: &HeaderMap) -> Vec<larder_core::Tag> {
     let mut tags = lead.visit.known_tags();
+    // What it says was found to be readable when it was stored.
+    tags.extend(labels::named(lead.visit.engine.settings(), &mut headers.clone()).unwrap_or_default());
     if let Some(gateway) = &lead.gateway {
         let groups = larder_http::shared::cache_groups(headers);
         tags.extend(groups.iter().map(|group| super::plan::group_tag(&gateway.authority, group)));

@@ -57,7 +57,7 @@ pub(super) async fn look(visit: &Visit, search: Option<&NoVarySearch>) -> Result
         {
             let variant = identity.variant(&VaryFields::default(), headers, true);
             let held = Held {
-                page: Arc::clone(page),
+                page: aged(page, reading.heads[twin].as_ref()),
                 key: key.clone(),
                 fields: VaryFields::default(),
                 variant,
@@ -79,7 +79,7 @@ pub(super) async fn look(visit: &Visit, search: Option<&NoVarySearch>) -> Result
                 let Some(page) = record.as_ref().and_then(|record| record.page.as_ref()) else { continue };
                 // The slot is shared; only the whole identity says whose page this is.
                 if *page.meta.key == *variant.key().identity() {
-                    let (page, fields, variant) = (Arc::clone(page), set.clone(), variant.clone());
+                    let (page, fields, variant) = (aged(page, entry), set.clone(), variant.clone());
                     found.place(twin, Held { page, key, fields, variant, entry: entry.cloned() });
                 }
             }
@@ -101,6 +101,14 @@ pub(super) async fn look(visit: &Visit, search: Option<&NoVarySearch>) -> Result
         });
     }
     Ok(found)
+}
+
+/// The page as it counts: stale from when it was purged softly.
+fn aged(page: &Arc<StoredResponse>, entry: Option<&Entry>) -> Arc<StoredResponse> {
+    let Some(since) = entry.and_then(Entry::stale_since) else { return Arc::clone(page) };
+    let mut aged = StoredResponse::clone(page);
+    aged.meta.timing = aged.meta.timing.stale_since(since);
+    Arc::new(aged)
 }
 
 impl Found {

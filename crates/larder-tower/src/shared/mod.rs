@@ -32,6 +32,7 @@ use crate::again::{Again, head_of};
 use crate::cacheable::Cacheable;
 use crate::engine::{Engine, REGROUPS, Visit, has_body, into_body, say, say_bypass};
 use crate::identity::{Identity, original};
+use crate::labels::Labels;
 use crate::landing::{Landing, Traffic};
 use crate::outer::{Enclosed, Outer, Waits};
 use crate::page::is_safe;
@@ -157,6 +158,7 @@ where
         identity = identity.with_content(&described(&parts.headers), blake3::hash(content).as_bytes());
     }
     let began = cache.clock().now();
+    let labels = Labels::of(settings, &parts);
     let ask = Ask {
         rules,
         wishes: wishes(&parts.headers, facts.refresh),
@@ -172,7 +174,8 @@ where
     let route = parts.extensions.get::<MatchedPath>().cloned();
     let (engine, role, standby) = (engine.clone(), Role::of(&parts.extensions, settings), None);
     let uri = original(&ask.asked).unwrap_or(&ask.asked.uri).clone();
-    let visit = Visit { engine, cache, identity, facts, headers, uri, began, enclosed, role, standby, route };
+    let visit =
+        Visit { engine, cache, identity, facts, headers, uri, began, enclosed, role, standby, route, labels };
     visit_store(visit, ask, service, Request::from_parts(parts, body)).await
 }
 

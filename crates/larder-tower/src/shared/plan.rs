@@ -137,8 +137,8 @@ impl Lead {
         }
         let identity = self.renamed(gateway, &parts.headers);
         let timing = storing.timing(&parts.headers, self.visit.began, now);
-        let mut tags = settings.tags.clone();
-        tags.push(identity.as_ref().unwrap_or(&self.visit.identity).url_tag());
+        let mut tags = self.visit.known_tags();
+        tags.extend(identity.as_ref().map(Identity::url_tag));
         tags.extend(cache_groups(&parts.headers).iter().map(|group| group_tag(&gateway.authority, group)));
         if let Some(PageTags(more)) = parts.extensions.get() {
             tags.extend(more.iter().cloned());

@@ -19,6 +19,7 @@ use crate::cacheable::Cacheable;
 use crate::detach::Detachable;
 use crate::engine::{Engine, Visit, into_body, say_bypass};
 use crate::identity::{Identity, original, url_tag};
+use crate::labels::Labels;
 use crate::landing::Traffic;
 use crate::outer::{Enclosed, Outer};
 use crate::stale::Role;
@@ -156,6 +157,7 @@ async fn keep(
         return response;
     }
     let outer = asked.extensions.get::<Outer>().cloned();
+    let labels = Labels::of(engine.settings(), &asked);
     let visit = Visit {
         uri: original(&asked).unwrap_or(&asked.uri).clone(),
         engine: engine.clone(),
@@ -168,6 +170,7 @@ async fn keep(
         role: Role::Ordinary,
         standby: None,
         route: None,
+        labels,
     };
     let Ok(fill) = visit.cache.begin(&visit.known_tags()).await else {
         say_bypass(response.headers_mut(), Reason::Method);

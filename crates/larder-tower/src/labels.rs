@@ -1,0 +1,221 @@
+//! Under which tags a page stands by its place: those of its layer, with path parameters, those that its response names in fields, and the
+//! groups by which pages are purged.
+
+use std::sync::Arc;
+
+use axum::extract::MatchedPath;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, Uri};
+use larder_core::{Cache, Tag};
+use larder_http::Reason;
+
+use crate::identity::Identity;
+use crate::settings::Settings;
+use crate::shared::SearchRules;
+use crate::tag_pattern::PathParameters;
+
+/// So many beginnings of a path are groups; what lies deeper belongs to the last of them.
+pub(crate) const LEVELS: usize = 8;
+/// A response that names more tags than these is not stored: each would have to be looked at whenever it is read.
+const MOST_NAMED: usize = 256;
+
+/// Where a request leads, as far as tags depend on it. Made for every request that is not answered at once, so it copies pointers only.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Labels {
+    uri: Uri,
+    host: String,
+    route: Option<MatchedPath>,
+    /// The layer's tags that have path parameters in them; `None`: one could not be made.
+    filled: Option<Arc<[Tag]>>,
+}
+
+impl Labels {
+    pub(crate) fn of(settings: &Settings, parts: &Parts) -> Self {
+        let (host, uri) = Identity::location(parts);
+        Self {
+            uri: uri.clone(),
+            host: String::from_utf8_lossy(host).to_ascii_lowercase(),
+            route: parts.extensions.get().cloned(),
+            filled: filled(settings, parts),
+        }
+    }
+
+    /// Why the page can't be stored, if its tags can't be made.
+    pub(crate) fn refusal(&self) -> Option<Reason> {
+        self.filled.is_none().then_some(Reason::BadTags)
+    }
+
+    /// The tags that are known before the page is made.
+    pub(crate) fn known(&self, settings: &Settings, cache: &Cache) -> Vec<Tag> {
+        let mut tags = settings.tags.clone();
+        tags.extend(self.filled.iter().flat_map(|filled| filled.iter()).cloned());
+        tags.push(all());
+        tags.push(host(&self.host));
+        tags.extend(self.route.iter().map(|route| self::route(route.as_str())));
+        let path_and_query = self.uri.path_and_query().map_or("/", |pq| pq.as_str());
+        tags.extend([url(Some(&self.host), path_and_query), url(None, path_and_query)]);
+        if settings.policy.is_shared() {
+            let own = canonical(cache, self.host.as_bytes(), &self.uri);
+            tags.extend(own.map(|canonical| url(Some(&self.host), &canonical)));
+        }
+        tags.extend(beginnings(self.uri.path()).map(path));
+        tags
+    }
+}
+
+fn filled(settings: &Settings, parts: &Parts) -> Option<Arc<[Tag]>> {
+    if settings.patterns.is_empty() {
+        return Some(Arc::default());
+    }
+    let mut routed = http::Request::new(()).into_parts().0;
+    routed.extensions = parts.extensions.clone();
+    let parameters = PathParameters::of(&mut routed);
+    let tags = settings.patterns.iter().map(|pattern| pattern.fill(&parameters));
+    match tags.collect::<Result<Arc<[Tag]>, _>>() {
+        Ok(tags) => Some(tags),
+        Err(error) => {
+            tracing::error!(target: "larder::decision", %error, "a caching layer stores no page, since it can't tag it");
+            None
+        }
+    }
+}
+
+/// The path and query under which a page stands where a rule says which parts of the query count.
+pub(crate) fn canonical(cache: &Cache, host: &[u8], uri: &Uri) -> Option<String> {
+    let rule = cache.attached::<SearchRules>().of(host, uri.path())?;
+    Some(format!("{}?{}", uri.path(), rule.canonical(uri.query().unwrap_or(""))))
+}
+
+/// The group of all pages.
+pub(crate) fn all() -> Tag {
+    Tag::group("pages", "")
+}
+
+/// The group of a host's pages; the host is in lower case.
+pub(crate) fn host(host: &str) -> Tag {
+    Tag::group("host", host)
+}
+
+/// The group of a route's pages.
+pub(crate) fn route(pattern: &str) -> Tag {
+    Tag::group("route", pattern)
+}
+
+/// The group of a URL's pages, on one host or on all.
+pub(crate) fn url(host: Option<&str>, path_and_query: &str) -> Tag {
+    match host {
+        Some(host) => Tag::group("url", &format!("{host} {path_and_query}")),
+        None => Tag::group("anywhere", path_and_query),
+    }
+}
+
+/// The group of the pages of a path and of all below it.
+pub(crate) fn path(path: &str) -> Tag {
+    Tag::group("path", path)
+}
+
+/// The beginnings of a path, each up to the end of a segment: `/a` and `/a/b` of `/a/b/`.
+pub(crate) fn beginnings(path: &str) -> impl Iterator<Item = &str> {
+    let ends = path.char_indices().skip(1).filter(|(_, c)| *c == '/').map(|(at, _)| at);
+    let whole = (!path.ends_with('/')).then_some(path.len());
+    ends.chain(whole).take(LEVELS).map(|end| &path[..end])
+}
+
+/// A response field in which an application names the tags of a page, and what is between them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TagField {
+    name: HeaderName,
+    by_comma: bool,
+}
+
+impl TagField {
+    /// The fields that CDNs read.
+    pub(crate) fn usual() -> Vec<Self> {
+        vec![
+            Self::new(HeaderName::from_static("surrogate-key")),
+            Self::new(HeaderName::from_static("cache-tag")),
+        ]
+    }
+
+    /// `Surrogate-Key` and `xkey` have spaces between tags; all others commas.
+    pub(crate) fn new(name: HeaderName) -> Self {
+        let by_comma = !matches!(name.as_str(), "surrogate-key" | "xkey");
+        Self { name, by_comma }
+    }
+}
+
+/// The tags that a response names, and takes the fields away if they are not to go further.
+///
+/// # Errors
+/// If they are too many, or not text: leaving some out would keep the page when it is to be forgotten.
+pub(crate) fn named(settings: &Settings, headers: &mut HeaderMap) -> Result<Vec<Tag>, Reason> {
+    let mut tags = Vec::new();
+    let mut read = Ok(());
+    for TagField { name, by_comma } in &settings.tag_fields {
+        for line in headers.get_all(name) {
+            let Ok(line) = std::str::from_utf8(line.as_bytes()) else {
+                read = Err(Reason::BadTags);
+                continue;
+            };
+            let between = |c: char| c.is_ascii_whitespace() && !by_comma || c == ',' && *by_comma;
+            tags.extend(line.split(between).map(str::trim).filter(|tag| !tag.is_empty()).map(Tag::from));
+        }
+        if settings.strips_tag_fields() {
+            headers.remove(name);
+        }
+    }
+    if tags.len() > MOST_NAMED {
+        return Err(Reason::TooManyTags);
+    }
+    read.map(|()| tags)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_begins_with_each_of_its_segments() {
+        let of = |path| beginnings(path).collect::<Vec<_>>();
+        assert_eq!(of("/a/b/c"), ["/a", "/a/b", "/a/b/c"]);
+        assert_eq!(of("/a/b/"), ["/a", "/a/b"]);
+        assert_eq!(of("/ä"), ["/ä"]);
+        assert!(of("/").is_empty() && of("").is_empty());
+        assert_eq!(of("//a"), ["/", "//a"]);
+        assert_eq!(of(&"/x".repeat(20)).len(), LEVELS);
+    }
+
+    #[test]
+    fn tags_are_read_from_fields_by_the_rules_of_each() {
+        let mut settings = Settings::new(crate::Level::Page, larder_core::Timeout::secs(1));
+        let fields = [
+            ("surrogate-key", " a  b,c "),
+            ("surrogate-key", "d"),
+            ("cache-tag", "e f, g ,,"),
+            ("x-tags", "h,i"),
+        ];
+        let lines =
+            || fields.iter().map(|(name, line)| (HeaderName::from_static(name), line.parse().unwrap()));
+        let read = |settings: &Settings| {
+            let mut headers: HeaderMap = lines().collect();
+            let tags = named(settings, &mut headers).unwrap();
+            (tags.iter().map(|tag| tag.as_str().to_owned()).collect::<Vec<_>>(), headers.len())
+        };
+        assert_eq!(read(&settings), (["a", "b,c", "d", "e f", "g"].map(String::from).into(), 4));
+        settings.set_tag_fields(["X-Tags"]);
+        settings.set_strip_tag_fields(true);
+        assert_eq!(read(&settings), (["h", "i"].map(String::from).into(), 3));
+        settings.set_tag_fields([] as [&str; 0]);
+        assert_eq!(read(&settings), (vec![], 4));
+    }
+
+    #[test]
+    fn too_many_tags_and_what_is_no_text_are_refused() {
+        let settings = Settings::new(crate::Level::Page, larder_core::Timeout::secs(1));
+        let mut headers = HeaderMap::new();
+        headers.insert("surrogate-key", "a ".repeat(300).parse().unwrap());
+        assert_eq!(named(&settings, &mut headers), Err(Reason::TooManyTags));
+        headers.insert("surrogate-key", http::HeaderValue::from_bytes(b"\xff").unwrap());
+        assert_eq!(named(&settings, &mut headers), Err(Reason::BadTags));
+    }
+}
