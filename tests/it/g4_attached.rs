@@ -23,20 +23,22 @@ fn reading(values: &Cache) -> (Router, Runs) {
 }
 
 async fn course(values: &Cache) -> String {
-    values.get_or_set("course", || async { "Rust".to_owned() }).tags(["course:7"]).await.unwrap()
+    values.get_or_set("course", || async { "Rust".to_owned() }).tags(["course:7"]).await.expect("it works")
 }
 
 async fn read(values: &Cache, path: &str, run: usize) -> Response {
     let values = values.clone();
     match path {
         "/nothing" => format!("run {run}").into_response(),
-        "/spawned" => {
-            tokio::spawn(attached(async move { course(&values).await })).await.unwrap().into_response()
-        }
+        "/spawned" => tokio::spawn(attached(async move { course(&values).await }))
+            .await
+            .expect("it works")
+            .into_response(),
         "/blocking" => {
-            let (making, runtime) = (Attachment::current().unwrap(), tokio::runtime::Handle::current());
+            let (making, runtime) =
+                (Attachment::current().expect("it works"), tokio::runtime::Handle::current());
             let render = move || making.sync_scope(|| runtime.block_on(course(&values)));
-            tokio::task::spawn_blocking(render).await.unwrap().into_response()
+            tokio::task::spawn_blocking(render).await.expect("it works").into_response()
         }
         "/streamed" => {
             let frames = futures_util::stream::once(async move {

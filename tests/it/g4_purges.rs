@@ -10,7 +10,7 @@ use larder_tests::env;
 
 use crate::fed::{asking, settle, soon};
 use crate::g3_once::beside;
-use crate::support::{ask, clocked, get, get_with, memory, origin, patient, request};
+use crate::support::{ask, get_with, memory, patient, request};
 
 /// An application in which routes have parameters, with the layer on the routes, or a pair around it.
 fn mounts(cache: &Cache) -> Vec<(&'static str, Router)> {
@@ -82,11 +82,11 @@ async fn each_purge_takes_what_it_names(cache: &Cache) {
         ] {
             let what = format!("{name}, {purge}");
             filled(&app, &what).await;
-            cache.purge(purge.clone()).await.unwrap();
+            cache.purge(purge.clone()).await.expect("it works");
             assert_eq!(hits(&app).await, left, "{what}");
             filled(&app, &what).await;
             // Without a window, what is stale is made anew.
-            cache.purge(purge.soft()).await.unwrap();
+            cache.purge(purge.soft()).await.expect("it works");
             assert_eq!(hits(&app).await, left, "{what}, softly");
         }
     }
@@ -161,25 +161,4 @@ async fn a_page_under_way_is_not_stored_after_the_purge_and_nobody_joins_it() {
         settle().await;
         assert_eq!(ask(&app, of()).await.text(), "new", "{purge}");
     }
-}
-
-#[tokio::test]
-async fn a_soft_purge_shows_pages_in_their_windows_and_has_them_made_anew() {
-    let (cache, hand) = clocked();
-    let (app, runs) = origin(|run, _| format!("run {run}"));
-    let app = app.layer(cache_page(600).cache(&cache).stale_while_revalidate(60));
-    assert_eq!(ask(&app, get("/")).await.text(), "run 1");
-    cache.purge(Purge::prefix("/").soft()).await.unwrap();
-    assert_eq!(ask(&app, get("/")).await.text(), "run 1", "shown once more");
-    for _ in 0..100 {
-        settle().await;
-    }
-    assert_eq!(runs.count(), 2, "and made anew");
-    let answer = ask(&app, get("/")).await;
-    assert!(answer.is_hit() && answer.text() == "run 2", "{}", answer.cache_status());
-    cache.purge(Purge::url("/").soft()).await.unwrap();
-    hand.advance(std::time::Duration::from_secs(61));
-    assert_eq!(ask(&app, get("/")).await.text(), "run 3", "its window is over");
-    cache.purge(Purge::url("/")).await.unwrap();
-    assert_eq!(ask(&app, get("/")).await.text(), "run 4", "a hard one shows nothing");
 }

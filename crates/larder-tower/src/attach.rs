@@ -10,6 +10,8 @@ use http_body::{Frame, SizeHint};
 use larder_core::{Attachment, Unattachable};
 use larder_http::Reason;
 
+use crate::engine::Lead;
+
 /// Runs the making of something so that what it reads is noted, if it is to be.
 pub(crate) async fn noting<F: Future>(attachment: Option<Attachment>, making: F) -> F::Output {
     match attachment {
@@ -24,6 +26,13 @@ pub(crate) fn both(inside: Option<Attachment>) -> Option<Attachment> {
     let Some(around) = Attachment::current() else { return Some(inside) };
     around.absorb(&inside);
     Some(around)
+}
+
+impl Lead {
+    /// Runs the making of the page so that what it reads is noted.
+    pub(crate) fn noting<F: Future>(&self, making: F) -> impl Future<Output = F::Output> + use<F> {
+        noting(self.attachment.clone(), making)
+    }
 }
 
 /// Why a page that is made of this is not stored.

@@ -15,7 +15,6 @@ use larder_core::{Attachment, Cache, Fill, Key, Lease, Tag, UnixMillis};
 use larder_http::{Forward, Reason, VaryFields};
 
 use crate::admit::{Facts, admit};
-use crate::attach;
 use crate::identity::{Identity, original, url_tag};
 use crate::keys::Notes;
 use crate::labels::Labels;
@@ -532,13 +531,6 @@ impl Visit {
         }
     }
 
-    /// The tags that the page will have whatever the handler says.
-    pub(crate) fn known_tags(&self) -> Vec<Tag> {
-        let mut tags = self.labels.known(&self.engine.settings, &self.cache);
-        tags.push(self.identity.url_tag());
-        tags
-    }
-
     /// Hands the tags of this layer on to a layer outside: the page that it makes of this one is to be forgotten with it.
     pub(crate) fn label(&self, response: &mut Response<Body>) {
         if self.facts.nested {
@@ -570,11 +562,6 @@ impl Visit {
 }
 
 impl Lead {
-    /// Runs the making of the page so that what it reads is noted.
-    pub(crate) fn noting<F: Future>(&self, making: F) -> impl Future<Output = F::Output> + use<F> {
-        attach::noting(self.attachment.clone(), making)
-    }
-
     /// What the layers inside have to know of those outside.
     pub(crate) fn enclosing(&self) -> Enclosed {
         let mut enclosed = self.visit.enclosed.clone();

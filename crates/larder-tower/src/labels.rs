@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, Uri};
 use larder_core::{Cache, Tag};
 use larder_http::Reason;
 
+use crate::engine::Visit;
 use crate::identity::Identity;
 use crate::settings::Settings;
 use crate::shared::SearchRules;
@@ -59,6 +60,15 @@ impl Labels {
             tags.extend(own.map(|canonical| url(Some(&self.host), &canonical)));
         }
         tags.extend(beginnings(self.uri.path()).map(path));
+        tags
+    }
+}
+
+impl Visit {
+    /// The tags that the page will have whatever the handler says.
+    pub(crate) fn known_tags(&self) -> Vec<Tag> {
+        let mut tags = self.labels.known(self.engine.settings(), &self.cache);
+        tags.push(self.identity.url_tag());
         tags
     }
 }
