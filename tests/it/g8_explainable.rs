@@ -270,6 +270,7 @@ async fn every_word_is_shown_by_a_test_or_is_known_to_stand_on_no_response() {
         Reason::TakenOver,
         // With what attaches by itself.
         Reason::ForeignTags,
+        Reason::BadTags,
         Reason::MadeOfStale,
         Reason::TooManyTags,
     ];
