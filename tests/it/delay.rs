@@ -277,7 +277,19 @@ fn every_backend_that_the_facade_has_can_be_asked_for_by_the_features_that_the_e
     let facade = features(include_str!("../../crates/larder/Cargo.toml"));
     let example = features(include_str!("../../examples/delay/Cargo.toml"));
     // Always compiled in, or no backend.
-    let others = ["default", "memory", "session", "config", "brotli", "zstd", "lz4"];
+    let others = [
+        "default",
+        "memory",
+        "session",
+        "config",
+        "brotli",
+        "zstd",
+        "lz4",
+        "macros",
+        "minijinja",
+        "askama",
+        "tera",
+    ];
     for feature in facade.iter().filter(|name| !others.contains(name)) {
         assert!(example.contains(feature), "examples/delay/Cargo.toml has no feature {feature}");
     }

@@ -1,5 +1,4 @@
 //! G3 between processes, here caches over one store with one clock: who slept while another took over stores nothing.
-#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::time::Duration;
 

@@ -36,6 +36,7 @@ mod g4_data_changes;
 mod g4_invalidates;
 mod g4_nested;
 mod g4_purges;
+mod g4_schedules;
 mod g4_tags;
 mod g5_one_deadline;
 mod g6_at_rest;

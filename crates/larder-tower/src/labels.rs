@@ -127,7 +127,7 @@ pub(crate) fn path(path: &str) -> Tag {
 /// The beginnings of a path, each up to the end of a segment: `/a` and `/a/b` of `/a/b/`.
 pub(crate) fn beginnings(path: &str) -> impl Iterator<Item = &str> {
     let ends = path.char_indices().skip(1).filter(|(_, c)| *c == '/').map(|(at, _)| at);
-    let whole = (!path.ends_with('/')).then_some(path.len());
+    let whole = (!path.is_empty() && !path.ends_with('/')).then_some(path.len());
     ends.chain(whole).take(LEVELS).map(|end| &path[..end])
 }
 

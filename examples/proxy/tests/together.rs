@@ -201,7 +201,7 @@ async fn what_is_stale_is_refreshed_once_however_many_are_served_it() {
     hand.advance(Duration::from_secs(5));
     for _ in 0..MANY {
         let (_, status, body) = ask(app.clone(), get(&[])).await;
-        assert_eq!((&*status, &*body), ("larder; hit; ttl=-4", "run 1"));
+        assert_eq!((&*status, &*body), ("larder; hit; ttl=-4; detail=stale-while-revalidate", "run 1"));
     }
     origin.until_called(2).await;
     assert_eq!(origin.calls(), 2);

@@ -86,13 +86,24 @@ pub(crate) fn close(entry: Entry, compressor: &Arc<Compressor>) -> Entry {
     if as_it_is {
         return entry;
     }
-    let (plain, compressor) = (entry.value().clone(), Arc::clone(compressor));
+    let (plain, compressor) = (plain_of(entry.value()), Arc::clone(compressor));
     entry.with_value(Value::Shared(Arc::new(Packed {
         plain,
         fresh_until,
         compressor,
         bytes: OnceLock::new(),
     })))
+}
+
+/// What was closed before and came back as it was is not closed twice: what stood in front of it then would come out as what counts now.
+fn plain_of(value: &Value) -> Value {
+    if let Value::Shared(shared) = value {
+        let any: &dyn Any = &**shared;
+        if let Some(packed) = any.downcast_ref::<Packed>() {
+            return packed.plain.clone();
+        }
+    }
+    value.clone()
 }
 
 /// The entry from a store outside the process.
