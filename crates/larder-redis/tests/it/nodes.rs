@@ -30,7 +30,7 @@ impl Nodes {
 
     fn with(replicas: usize, patience: u32, announced: &[u16]) -> Self {
         let patience = patience.to_string();
-        let node = |i: usize| {
+        let once = |i: usize| {
             let bus = free_port().to_string();
             let port = announced.get(i).map(u16::to_string);
             let mut more = vec!["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf"];
@@ -38,6 +38,11 @@ impl Nodes {
             more.extend(["--repl-diskless-sync-delay", "0", "--cluster-allow-replica-migration", "no"]);
             more.extend(port.iter().flat_map(|port| ["--cluster-announce-port", port.as_str()]));
             (Server::with(&more), bus)
+        };
+        // A port that was free may be taken by the time a server listens there, and it ends.
+        let node = |i: usize| {
+            let mut nodes = (0..10).map(|_| once(i));
+            nodes.find(|(node, _)| node.answers()).expect("one of ten servers comes up")
         };
         let (nodes, buses): (Vec<Server>, Vec<String>) = (0..PRIMARIES + replicas).map(node).unzip();
         for (i, node) in nodes[..PRIMARIES].iter().enumerate() {

@@ -499,11 +499,20 @@ async fn who_reads_after_a_commit_never_sees_what_was_before(app: App) {
             }
         }));
     }
+    // Who waits for another's lease waits by this clock.
+    let hand = app.stage.hand.clone();
+    let ticking = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            hand.advance(Duration::from_millis(20));
+        }
+    });
     for task in tasks {
         task.await.unwrap();
     }
     assert_eq!(app.number().await, 50);
     assert_eq!(app.stage.cache().get_or_set("number", || app.number()).tags(["t"]).await.unwrap(), 50);
+    ticking.abort();
 }
 
 async fn a_long_key_and_a_removal_and_a_version_and_no_time_at_all(app: App) {
