@@ -11,7 +11,7 @@
 //! # async fn fetch() -> Result<String, std::io::Error> { Ok("fetched".to_owned()) }
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), larder_core::Error> {
 //! # let cache = Cache::new(Dummy);
-//! let warming = Warmer::new(&cache).every(Duration::from_secs(600)).key("httpbin_result", fetch).spawn()?;
+//! let warming = Warmer::new(&cache).every(Duration::from_secs(600)).try_key("httpbin_result", fetch).spawn()?;
 //! // … and when the application ends:
 //! warming.stop().await;
 //! # Ok(()) }
