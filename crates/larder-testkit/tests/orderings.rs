@@ -2,6 +2,7 @@
 //!
 //! The origin is a number. A fill begins, asks the origin and stores what it got; a change raises the number and invalidates. Once the change has
 //! returned, nobody may be given the old number, in none of the orders.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::pin::Pin;
 use std::sync::Arc;
