@@ -226,7 +226,8 @@ GRANT ALL PRIVILEGES ON *.* TO 'larder'@'127.0.0.1';
         let log = File::options().create(true).append(true).open(self.folder.path().join("log"));
         let log = log.expect("our own directory");
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a file")).stderr(log).process_group(0);
-        command.current_dir(self.folder.path());
+        // Two that are installed at once would meet in a directory that all share.
+        command.current_dir(self.folder.path()).env("TMPDIR", self.folder.path());
         if fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
             && let Some((uid, gid)) = user(self.kind.users())
         {

@@ -36,6 +36,7 @@ impl Server for Mariadb {
         fs::write(&first, FIRST)?;
         let mut install = command(&site.programs[0], &site.folder, user)?;
         install.args(["--no-defaults", &data, "--auth-root-authentication-method=normal", "--skip-test-db"]);
+        install.env("TMPDIR", &site.folder);
         prepare(&mut install, &site.folder.join("install"))?;
         retried(|| {
             let port = free_port()?;

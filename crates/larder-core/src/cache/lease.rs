@@ -252,7 +252,12 @@ impl LeaseRequest {
     async fn wait(&self, held: &Bytes) -> Result<Option<Bytes>, Error> {
         let mut pause = FIRST_PAUSE;
         loop {
-            self.cache.clock().sleep(jittered(pause)).await;
+            let this_time = jittered(pause);
+            // Its holder lets go in its own time, also where the cache's clock stands until a test moves it.
+            tokio::select! {
+                () = self.cache.clock().sleep(this_time) => {}
+                () = tokio::time::sleep(this_time) => {}
+            }
             pause = (pause * 2).min(LONGEST_PAUSE);
             // It is the other's making that takes long, not the store: the request is not charged with each look.
             let looking = self.cache.with_the_same_patience();

@@ -1,6 +1,8 @@
 //! How much it holds, and what it lets go of.
 
-use larder_core::{Backend, ErrorKind, When};
+use std::time::Duration;
+
+use larder_core::{Backend, Cache, ErrorKind, ManualClock, When};
 use larder_memory::Memory;
 use proptest::prelude::*;
 
@@ -188,5 +190,27 @@ fn an_expired_entry_is_removed_when_it_is_read() {
     now(memory.set(&key(1), entry(10, Some(5)), When::Always, 1)).unwrap();
     assert!(memory.get_now(&key(1), 4).unwrap().is_some());
     assert!(memory.get_now(&key(1), 5).unwrap().is_none());
+    assert_eq!(memory.stats().entries, 0);
+}
+
+#[tokio::test]
+async fn a_million_tags_that_come_and_go_leave_what_is_allowed_and_no_more() {
+    let memory = Memory::builder().max_tag_records(1_000).build().unwrap();
+    let hand = ManualClock::new(1_763_683_200_000);
+    let cache = Cache::builder(memory.clone()).clock(hand.clock()).build().unwrap();
+    for i in 0..1_000_000_u32 {
+        let tag = format!("tag{i}");
+        if i % 10 == 0 {
+            cache.set(&format!("key{}", i % 100), i).timeout(60).tags([tag.as_str()]).await.unwrap();
+        }
+        cache.invalidate([tag]).await.unwrap();
+        hand.advance(Duration::from_millis(1));
+    }
+    let stats = memory.stats();
+    assert!(stats.tag_records <= 1_000, "{stats:?}");
+    assert!(stats.entries <= 10, "{stats:?}");
+    cache.set("key", 7).tags(["tag3"]).await.unwrap();
+    assert_eq!(cache.get("key").await.unwrap(), Some(7), "and what is made now counts");
+    cache.clear().await.unwrap();
     assert_eq!(memory.stats().entries, 0);
 }

@@ -1,6 +1,6 @@
 //! A Redis server of a test's own, that may be stopped and killed.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -107,7 +107,10 @@ impl Server {
     }
 
     /// Whether it has come up as a whole, and not ended when it found its other ports taken.
+    #[cfg(feature = "cluster")]
     pub(crate) fn answers(&self) -> bool {
+        use std::io::Read as _;
+
         let Ok(mut stream) = UnixStream::connect(self.socket()) else { return false };
         stream.write_all(b"PING\r\n").is_ok() && stream.read_exact(&mut [0]).is_ok()
     }

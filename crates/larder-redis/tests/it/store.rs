@@ -320,3 +320,21 @@ async fn two_processes_see_each_other() {
     one.clear().await.unwrap();
     assert!(!two.has_key("key").await.unwrap());
 }
+
+#[tokio::test]
+async fn tags_that_come_and_go_leave_nothing_behind() {
+    let stage = Stage::new();
+    let cache = stage.cache();
+    cache.set("key", 0).timeout(60).tags(["t"]).await.unwrap();
+    let size = || stage.server.cli(&["DBSIZE"]).trim_start_matches(':').parse::<usize>().unwrap();
+    stage.server.age(Duration::from_secs(3 * 3600));
+    let before = size();
+    for i in (0..20_000).step_by(100) {
+        let tags: Vec<String> = (i..i + 100).map(|i| format!("tag{i}")).collect();
+        cache.set("key", i).timeout(60).tags(&tags).await.unwrap();
+        cache.invalidate(&tags[..50]).await.unwrap();
+    }
+    assert!(size() >= 20_000, "each has a record while something may carry it");
+    stage.server.age(Duration::from_secs(3 * 3600));
+    assert!(size() <= before + 1, "{} and not {before}", size());
+}

@@ -249,7 +249,8 @@ fn made(kind: Kind) -> TempDir {
             command
         }
     };
-    command.current_dir(directory.path());
+    // Two that are installed at once would meet in a directory that all share.
+    command.current_dir(directory.path()).env("TMPDIR", directory.path());
     become_user(kind, &mut command);
     run(&mut command);
     directory
