@@ -122,7 +122,6 @@ async fn each_purge_takes_what_it_names_in_memory_files_and_sqlite() {
 async fn each_purge_takes_what_it_names_on_redis_and_in_tiers() {
     let url = env::redis_url();
     each_purge_takes_what_it_names(&patient(&format!("{url}?prefix={}", prefix()))).await;
-    each_purge_takes_what_it_names(&patient(&format!("tiered:?l2={url}&prefix={}", prefix()))).await;
     let memcached = env::memcached().join(",");
     each_purge_takes_what_it_names(&patient(&format!("memcached://{memcached}?prefix={}", prefix()))).await;
 }
