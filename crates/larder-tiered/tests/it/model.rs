@@ -167,6 +167,8 @@ struct World {
     processes: Vec<Process>,
     /// What has happened in L2.
     happened: Duty,
+    /// For each tag, and last for all that is cleared, every time it was forgotten in L2.
+    forgotten: [Vec<u64>; TAGS + 1],
     made: HashMap<u64, Made>,
     fills: Vec<Filling>,
     reading: Vec<(usize, Duty, JoinHandle<Option<Entry>>)>,
@@ -203,6 +205,7 @@ impl World {
             held,
             processes,
             happened: Duty::default(),
+            forgotten: Default::default(),
             made: HashMap::new(),
             fills: Vec::new(),
             reading: Vec::new(),
@@ -291,23 +294,23 @@ impl World {
             }
             Move::Invalidate { p, t } => {
                 if self.processes[p].tiers.invalidate(&space, &[tag(t)], now).await.is_ok() {
-                    self.happened.forgotten[t] = step;
+                    self.forgot(t);
                     self.processes[p].duty.forgotten[t] = step;
                 }
             }
             Move::Clear { p } => {
                 if self.processes[p].tiers.clear(&space, now).await.is_ok() {
-                    self.happened.forgotten[TAGS] = step;
+                    self.forgot(TAGS);
                     self.processes[p].duty.forgotten[TAGS] = step;
                 }
             }
             Move::InvalidateUntold { t } => {
                 self.l2.store().invalidate(&space, &[tag(t)], now).await.unwrap();
-                self.happened.forgotten[t] = step;
+                self.forgot(t);
             }
             Move::ClearUntold => {
                 self.l2.store().clear(&space, now).await.unwrap();
-                self.happened.forgotten[TAGS] = step;
+                self.forgot(TAGS);
             }
             Move::Deliver { p } => self.deliver(p).await,
             Move::Lose { p } => _ = self.held.lose(p),
@@ -364,14 +367,24 @@ impl World {
         }
     }
 
+    fn forgot(&mut self, what: usize) {
+        self.forgotten[what].push(self.step);
+        self.happened.forgotten[what] = self.step;
+    }
+
+    /// When it was last forgotten as of then. A change that L2 refused is told too, since it may have happened: it obliges nobody.
+    fn last_forgotten(&self, what: usize, as_of: u64) -> u64 {
+        self.forgotten[what].iter().copied().filter(|at| *at <= as_of).max().unwrap_or(0)
+    }
+
     async fn deliver(&mut self, p: usize) {
         let Some((bytes, at)) = self.held.deliver(p) else { return };
         settled().await;
-        let duty = &mut self.processes[p].duty;
+        let mut duty = self.processes[p].duty;
         match Message::decode(&bytes).unwrap().what {
             What::Tags(tags) => {
                 for t in (0..TAGS).filter(|t| tags.contains(&tag(*t))) {
-                    duty.forgotten[t] = duty.forgotten[t].max(at);
+                    duty.forgotten[t] = duty.forgotten[t].max(self.last_forgotten(t, at));
                 }
             }
             What::Keys(keys) => {
@@ -382,9 +395,10 @@ impl World {
                     duty.changes[k] = duty.changes[k].max(published.max().unwrap_or(0));
                 }
             }
-            What::Clear => duty.forgotten[TAGS] = duty.forgotten[TAGS].max(at),
+            What::Clear => duty.forgotten[TAGS] = duty.forgotten[TAGS].max(self.last_forgotten(TAGS, at)),
             _ => {}
         }
+        self.processes[p].duty = duty;
     }
 
     fn check(&self, p: usize, k: usize, duty: Duty, found: Option<&Entry>) {
