@@ -69,13 +69,13 @@ async fn first_visits_with_tower_sessions_are_kept_apart_by_a_layer_outside() {
 }
 
 #[tokio::test]
-async fn with_the_session_feature_first_visits_are_kept_apart_without_any_layer_outside() {
+async fn first_visits_are_kept_apart_without_any_layer_outside_and_without_a_feature() {
     let runs = Runs::default();
     let app = visited(&runs, false);
     let first = ask(&app, get("/")).await;
     assert_eq!(first.cache_status(), "larder; fwd=uri-miss; detail=session-modified");
     let runs = Runs::default();
-    first_visits(visited(&runs, false), &runs, "session feature").await;
+    first_visits(visited(&runs, false), &runs, "no layer outside").await;
 }
 
 #[tokio::test]

@@ -12,7 +12,8 @@
 //! | was changed before the page, and has no id yet | is neither looked up nor stored |
 //! | is there at all | says `Vary: Cookie`, unless it is `public` |
 //!
-//! Without the feature `session` nothing of this is looked at, and costs nothing.
+//! No feature leaves this out: a page shown to somebody else would be the price of it. Where no session stands on a request, it costs two looks
+//! into its extensions.
 
 use http::Extensions;
 use larder_http::Reason;
@@ -31,11 +32,9 @@ pub(crate) struct OnRequest {
 }
 
 /// Told of one session: its id, whether it was changed.
-#[cfg(feature = "session")]
 type Told = (Option<i128>, bool);
 
 /// The sessions of both releases of `tower-sessions` that are in use: `axum-login` stands on the older one.
-#[cfg(feature = "session")]
 fn told(extensions: &Extensions) -> [Option<Told>; 2] {
     let new = extensions.get::<tower_sessions_core::Session>();
     let old = extensions.get::<tower_sessions_core_014::Session>();
@@ -46,7 +45,6 @@ fn told(extensions: &Extensions) -> [Option<Told>; 2] {
 }
 
 impl OnRequest {
-    #[cfg(feature = "session")]
     pub(crate) fn of(extensions: &Extensions) -> Self {
         let told = told(extensions);
         let mut seen = Self::default();
@@ -63,19 +61,12 @@ impl OnRequest {
         seen.named = hasher.map(|hasher| *hasher.finalize().as_bytes());
         seen
     }
-
-    #[cfg(not(feature = "session"))]
-    pub(crate) fn of(_: &Extensions) -> Self {
-        Self::default()
-    }
 }
 
 /// Keeps a request's sessions while its page is made, to be asked afterwards.
 #[derive(Clone, Default)]
 pub(crate) struct SessionWitness {
-    #[cfg(feature = "session")]
     sessions: Extensions,
-    #[cfg(feature = "session")]
     before: [Option<Told>; 2],
 }
 
@@ -87,7 +78,6 @@ impl std::fmt::Debug for SessionWitness {
 }
 
 impl SessionWitness {
-    #[cfg(feature = "session")]
     pub(crate) fn of(extensions: &Extensions) -> Self {
         let mut sessions = Extensions::new();
         if let Some(session) = extensions.get::<tower_sessions_core::Session>() {
@@ -100,13 +90,7 @@ impl SessionWitness {
         Self { sessions, before }
     }
 
-    #[cfg(not(feature = "session"))]
-    pub(crate) fn of(_: &Extensions) -> Self {
-        Self {}
-    }
-
     /// Why the page is its visitor's alone, if it is. A session that is saved at once, without a change, gets an id all the same.
-    #[cfg(feature = "session")]
     pub(crate) fn private(&self) -> Option<Reason> {
         let now = told(&self.sessions);
         let changed = self.before.iter().zip(now).any(|(before, now)| {
@@ -115,14 +99,9 @@ impl SessionWitness {
         });
         changed.then_some(Reason::SessionModified)
     }
-
-    #[cfg(not(feature = "session"))]
-    pub(crate) fn private(&self) -> Option<Reason> {
-        None
-    }
 }
 
-#[cfg(all(test, feature = "session"))]
+#[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
