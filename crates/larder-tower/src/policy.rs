@@ -77,15 +77,15 @@ impl Policy {
         self.edit(|rules| rules.heuristics = heuristics)
     }
 
-    /// Stores responses with `Set-Cookie`, cookie and all, as the RFCs allow: one visitor's cookie is then everybody's. Off
-    /// unless said otherwise.
+    /// Stores responses with `Set-Cookie` that give their lifetime themselves, cookie and all, as the RFCs allow: one visitor's
+    /// cookie is then everybody's. Off unless said otherwise.
     #[must_use]
     pub fn store_set_cookie(self, store: bool) -> Self {
         self.edit(|rules| rules.store_set_cookie = store)
     }
 
-    /// Completes a part that has no validator with another, trusting that nothing changed between. Off unless said
-    /// otherwise.
+    /// Joins a part that has no validator with another, trusting that nothing changed between, which RFC 9111 forbids
+    /// (section 3.4). Off unless said otherwise.
     #[must_use]
     pub fn combine_without_validator(self, combine: bool) -> Self {
         self.edit(|rules| rules.combine_without_validator = combine)

@@ -3,13 +3,14 @@
 //! Everything that has to do with caching is [`layer`]; the rest is a plain proxy on hyper: [`Upstream`] sends one request on, and [`serve`]
 //! keeps the connections.
 
+mod front;
 mod interim;
 mod upstream;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::{ArgAction::Set, Parser, ValueEnum};
 use http::Uri;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::{conn::auto, graceful::GracefulShutdown};
@@ -17,7 +18,7 @@ use hyper_util::service::TowerToHyperService;
 use larder::http_rules::shared::Heuristics;
 use larder::{Cache, CachePage, Policy, Timeout, cache_page};
 use tokio::net::TcpListener;
-use tower::{Layer as _, service_fn};
+use tower::{Layer as _, ServiceExt as _, service_fn};
 
 pub use upstream::Upstream;
 
@@ -43,12 +44,12 @@ pub struct Args {
     #[arg(long, default_value_t = 60)]
     pub patience: u64,
     /// Guess a lifetime for every response that RFC 9110 allows it for, errors that a client can provoke among them.
-    #[arg(long)]
+    #[arg(long, value_name = "BOOL", action = Set, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub all_heuristics: bool,
-    /// Store `Set-Cookie`: one visitor's cookie is then everybody's.
-    #[arg(long)]
+    /// Store `Set-Cookie` where the response gives its lifetime itself, as the RFCs have it; `=false`: no response with a cookie is stored.
+    #[arg(long, value_name = "BOOL", action = Set, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub store_set_cookie: bool,
-    /// Complete parts that have no validator, trusting that nothing changed between.
+    /// Join parts that have no validator, trusting that nothing changed between. RFC 9111 forbids it.
     #[arg(long)]
     pub trust_parts: bool,
 }
@@ -101,9 +102,16 @@ pub async fn serve(
         let (stream, interim) = interim::wrap(stream);
         let upstream = upstream.clone();
         let inner = service_fn(move |request| upstream.clone().forward(request, peer, interim.clone()));
-        let service = tower::ServiceBuilder::new()
-            .map_request(|request: http::Request<hyper::body::Incoming>| request.map(axum::body::Body::new))
-            .service(layer.layer(inner));
+        let cached = layer.layer(inner);
+        let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+            let cached = cached.clone();
+            async move {
+                match front::refused(&request) {
+                    Some(refused) => Ok(refused),
+                    None => cached.oneshot(request.map(axum::body::Body::new)).await,
+                }
+            }
+        });
         let connection = server.serve_connection_with_upgrades(stream, TowerToHyperService::new(service));
         let connection = graceful.watch(connection.into_owned());
         tokio::spawn(async move {

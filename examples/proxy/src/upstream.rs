@@ -11,6 +11,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use larder::{OriginUnreachable, http_rules};
 
 use crate::Failure;
+use crate::front::{self, own};
 use crate::interim::Interim;
 
 /// The server behind, and the connections to it.
@@ -36,8 +37,9 @@ impl Upstream {
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(Duration::from_secs(5)));
         let mut client = Client::builder(TokioExecutor::new());
-        // A request that failed on a connection may have been carried out: the client decides about trying again.
-        client.retry_canceled_requests(false).http1_ignore_invalid_headers_in_responses(true);
+        // Read as it was meant, for what is dropped may be what forbids storing; what can't be read is a 502.
+        client.http1_allow_spaces_after_header_name_in_responses(true);
+        client.http1_allow_obsolete_multiline_headers_in_responses(true);
         Ok(Self { client: client.build(connector), authority, patience })
     }
 
@@ -48,6 +50,9 @@ impl Upstream {
         peer: SocketAddr,
         interim: Interim,
     ) -> Result<Response<Body>, Infallible> {
+        if let Some(answer) = front::hops_used_up(&mut request) {
+            return Ok(answer);
+        }
         let upgrade = upgrade_of(request.headers());
         let asked = request.version();
         let client_side = upgrade.as_ref().map(|_| hyper::upgrade::on(&mut request));
@@ -84,10 +89,6 @@ impl Upstream {
 
     /// Points the request at the server behind; false if it can't be.
     fn readdress(&self, request: &mut Request<Body>, peer: SocketAddr) -> bool {
-        // RFC 9112, section 3.2: the server behind might read the other one.
-        if request.headers().get_all(header::HOST).iter().count() > 1 {
-            return false;
-        }
         let path = request.uri().path_and_query().map_or("/", |pq| pq.as_str()).to_owned();
         // An absolute form beats Host (RFC 9112, section 3.2.2), and HTTP/2 has only that.
         if let Some(authority) = request.uri().authority().cloned() {
@@ -120,7 +121,10 @@ fn upgrade_of(headers: &HeaderMap) -> Option<HeaderValue> {
             .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
     };
     let wanted = headers.get_all(header::CONNECTION).iter().any(lists);
-    headers.get(header::UPGRADE).filter(|_| wanted).cloned()
+    // A tunnel of HTTP/2 to the server behind would carry requests that nobody looks at.
+    let h2c =
+        |protocol: &&HeaderValue| protocol.as_bytes().to_ascii_lowercase().windows(3).any(|w| w == b"h2c");
+    headers.get(header::UPGRADE).filter(|protocol| wanted && !h2c(protocol)).cloned()
 }
 
 async fn tunnel(client: hyper::upgrade::OnUpgrade, server: hyper::upgrade::OnUpgrade) {
@@ -144,14 +148,7 @@ fn version(version: Version) -> &'static str {
     }
 }
 
-/// An answer of the proxy's own.
-fn own(status: StatusCode) -> Response<Body> {
-    let mut response = Response::new(Body::from(format!("{status}\n")));
-    *response.status_mut() = status;
-    response
-}
-
-/// The same, because the server behind gave none: what is stale may stand in for it.
+/// An answer of the proxy's own, because the server behind gave none: what is stale may stand in for it.
 fn unreachable(status: StatusCode) -> Response<Body> {
     let mut response = own(status);
     response.extensions_mut().insert(OriginUnreachable);

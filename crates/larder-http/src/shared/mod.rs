@@ -55,10 +55,10 @@ pub struct Rules {
     pub targets: Vec<HeaderName>,
     /// Whether lifetimes are guessed.
     pub heuristics: Heuristics,
-    /// Whether responses with Set-Cookie are stored, cookie and all. The RFCs allow it; one visitor's cookie is then
-    /// everybody's.
+    /// Whether responses with Set-Cookie that give their lifetime themselves are stored, cookie and all. The RFCs allow it; one
+    /// visitor's cookie is then everybody's. None is stored by a guessed lifetime.
     pub store_set_cookie: bool,
-    /// Whether a part without any validator is completed with another, trusting that nothing changed between.
+    /// Whether a part without any validator is joined with another, trusting that nothing changed between.
     pub combine_without_validator: bool,
     /// Whether a stale response may be served when the origin can't be reached and nothing forbids it (§4.2.4).
     pub stale_when_disconnected: bool,

@@ -45,7 +45,7 @@ pub fn reuse(
     let freshness = timing.freshness(now);
     let too_old = seconds(wishes.max_age).is_some_and(|most| age > most)
         // An unreadable wish is the strictest.
-        || wishes.max_age == Some(Delta::Invalid)
+        || [wishes.max_age, wishes.min_fresh].contains(&Some(Delta::Invalid))
         || seconds(wishes.min_fresh).is_some_and(|least| age.saturating_add(least) > timing.fresh_for_ms);
     if freshness == Freshness::Fresh {
         return if too_old { Reuse::Validate(Forward::Request) } else { Reuse::Serve };
@@ -96,7 +96,9 @@ pub fn stale_on_error(
     }
     let over = timing.age_ms(now).saturating_sub(timing.fresh_for_ms);
     let asked = wishes.stale_if_error.and_then(Delta::seconds).unwrap_or(0) * 1000;
-    over < timing.stale_if_error_ms.max(asked) || timing.freshness(now) == Freshness::Fresh
+    // Who asked for a validation gets the error that came of it, unless one of both sides allows what is stored.
+    let good = timing.freshness(now) == Freshness::Fresh && !wishes.no_cache;
+    over < timing.stale_if_error_ms.max(asked) || good
 }
 
 #[cfg(test)]
@@ -142,6 +144,7 @@ mod tests {
             ("not older than", "", "max-age=5", 5_000, Serve),
             ("older", "", "max-age=5", 5_001, request),
             ("unreadable wish", "", "max-age=x", 0, request),
+            ("unreadable wish", "", "min-fresh=-1", 0, request),
             ("fresh for long enough", "", "min-fresh=4", 6_000, Serve),
             ("not fresh for long enough", "", "min-fresh=4", 6_001, request),
             ("stale is welcome", "", "max-stale", 1_000_000, Serve),
@@ -171,6 +174,10 @@ mod tests {
         };
         use StaleOnError::{Disconnected, Status};
         assert!(decide("", "", Status, 29_999));
+        assert!(decide("", "max-age=1", Status, 5_000), "fresh, though too old for the client");
+        let none = Timing { response_time: ARRIVED, fresh_for_ms: 10_000, ..Timing::default() };
+        let wishes = RequestCacheControl::from_headers(&map("no-cache"));
+        assert!(!stale_on_error(&Rules::default(), &map(""), &none, &wishes, Status, ARRIVED));
         assert!(!decide("", "", Status, 30_000));
         assert!(decide("", "stale-if-error=60", Status, 69_999));
         assert!(decide("", "", Disconnected, 1_000_000));

@@ -94,7 +94,7 @@ impl Rules {
         if status.is_informational() {
             return Err(Reason::NotFinal);
         }
-        if status == StatusCode::NOT_MODIFIED {
+        if status == StatusCode::NOT_MODIFIED || is_for_this_request_alone(status, request) {
             return Err(Reason::Status);
         }
         if status == StatusCode::PARTIAL_CONTENT
@@ -121,8 +121,10 @@ impl Rules {
             return Err(Reason::Authorization);
         }
         let without = listed(&cc);
+        let (lifetime, explicit) = self.lifetime(received, &cc, uses_expires);
+        // Nobody's cookie becomes everybody's by a guess.
         if headers.contains_key(header::SET_COOKIE)
-            && !self.store_set_cookie
+            && !(self.store_set_cookie && explicit)
             && !without.contains(&header::SET_COOKIE)
         {
             return Err(Reason::SetCookie);
@@ -130,7 +132,6 @@ impl Rules {
         if Vary::from_headers(headers) == Vary::Any {
             return Err(Reason::VaryStar);
         }
-        let (lifetime, explicit) = self.lifetime(received, &cc, uses_expires);
         // What has to be validated each time is never fresh.
         let fresh_for_ms = if cc.no_cache == FieldRule::All { 0 } else { lifetime.unwrap_or(0) };
         let windows = self.windows(&cc, fresh_for_ms > 0);
@@ -187,6 +188,19 @@ impl Rules {
             heuristic_lifetime(status, &without, cc, true, at)
         };
         (guess.filter(|_| guessed), false)
+    }
+}
+
+/// Whether a status speaks of what this request brought, so that it would be wrong for others, whatever lifetime the response gives.
+fn is_for_this_request_alone(status: StatusCode, request: &HeaderMap) -> bool {
+    let has = |names: &[HeaderName]| names.iter().any(|name| request.contains_key(name));
+    match status.as_u16() {
+        // RFC 6585: they must not be stored.
+        428 | 429 | 431 | 511 => true,
+        400 | 416 => has(&[header::RANGE]),
+        412 => has(&[header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_RANGE]),
+        417 => has(&[header::EXPECT]),
+        _ => false,
     }
 }
 
@@ -391,6 +405,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_one_request_is_not_stored_for_others() {
+        let long = [("cache-control", "max-age=60, public")];
+        for status in [428, 429, 431, 511] {
+            assert_eq!(fresh(status, &[], &long), Err(Reason::Status), "RFC 6585: {status}");
+        }
+        let asked = [
+            (400, ("range", "bytes=x")),
+            (416, ("range", "bytes=9-")),
+            (412, ("if-none-match", "\"a\"")),
+            (417, ("expect", "x")),
+        ];
+        for (status, field) in asked {
+            assert_eq!(fresh(status, &[field], &long), Err(Reason::Status), "{status}");
+            assert_eq!(fresh(status, &[], &long), Ok(60), "{status}");
+        }
+    }
+
+    #[test]
     fn a_lifetime_is_guessed_only_where_the_rules_say_so() {
         let changed = crate::format_date(NOW - 100_000);
         let lm = ("last-modified", changed.to_str().unwrap());
@@ -412,6 +444,9 @@ mod tests {
         let cookie = [("cache-control", "max-age=5"), ("set-cookie", "a=1")];
         let rules = Rules { store_set_cookie: true, ..Rules::default() };
         assert_eq!(by(&rules, 200, &[], &cookie).unwrap().fresh_for_ms, 5_000);
+        let changed = crate::format_date(NOW - 100_000);
+        let guessed = [("last-modified", changed.to_str().unwrap()), ("set-cookie", "a=1")];
+        assert_eq!(by(&rules, 200, &[], &guessed), Err(Reason::SetCookie), "not by a guess");
         let stale = [("cache-control", "s-maxage=5, stale-while-revalidate=7, stale-if-error=9")];
         let windows = |rules: &Rules| {
             let s = by(rules, 200, &[], &stale).unwrap();

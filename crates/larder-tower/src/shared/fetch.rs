@@ -12,13 +12,14 @@ use larder_http::shared::{
     Answered, Received, Rules, StaleOnError, answers, combine, freshen, same_representation, stale_on_error,
     validation,
 };
-use larder_http::{CacheStatus, Reason, StoredMeta, StoredResponse, Timing, format_date};
+use larder_http::{CacheStatus, Reason, StoredMeta, StoredResponse, Timing, Vary, format_date};
 use tower::ServiceExt as _;
 
 use super::held::{Found, Held};
 use super::plan::{Gateway, fields};
 use super::{Ask, answer, plain};
 use crate::again::no_body;
+use crate::back::MOST_FIELDS;
 use crate::cacheable::Cacheable;
 use crate::detach::Detachable;
 use crate::engine::{Lead, into_body, say};
@@ -139,8 +140,8 @@ fn prepare(request: &mut HeaderMap, found: &Found, lead: &Lead, ask: &Ask, now: 
     for held in &found.parts {
         let Some(missing) = missing(&held.page) else { continue };
         let strong = range::same_strong_validator(&held.page.headers, &held.page.headers, now);
-        let trusted = ask.rules.combine_without_validator && range::has_no_validator(&held.page.headers);
-        if !strong && !trusted {
+        // Without a validator the rest is asked for too, and joined only if the operator trusts it.
+        if !strong && !range::has_no_validator(&held.page.headers) {
             continue;
         }
         let Ok(wanted) = missing.parse() else { continue };
@@ -223,19 +224,21 @@ async fn confirmed(
 ) -> Response<Body> {
     let served = &found.whole[which];
     let (mut stored, mut shareable) = (true, true);
-    let mut answer = None;
+    let (mut answer, mut there) = (None, served.clone());
     for (place, held) in found.whole.iter().enumerate() {
         let same = place == which || same_representation(&held.page.headers, &served.page.headers, now);
         if !same {
             continue;
         }
         let (page, kept) = updated(lead, &ask.rules, held, news, now);
+        let place_now = placed(lead, held, &page);
         if place == which {
             shareable = matches!(kept, Kept::Until(_));
             stored = shareable;
             answer = Some(Arc::new(page.clone()));
+            there = place_now.clone();
         }
-        let done = keep(lead, held, page, kept).await;
+        let done = keep(lead, held, &place_now, page, kept).await;
         match done {
             Ok(true) => {}
             // It was invalidated meanwhile: the answer is right, for this request.
@@ -247,7 +250,7 @@ async fn confirmed(
         }
     }
     let page = answer.unwrap_or_else(|| Arc::clone(&served.page));
-    publish(lead, served, &page, shareable, now);
+    publish(lead, &there, &page, shareable, now);
     let mut status = CacheStatus::forward(lead.forward).fwd_status(304).stored(stored);
     status.ttl = Some(page.meta.timing.ttl_secs(now));
     answer::whole(&page, ask.asking(&lead.visit), status, now)
@@ -263,14 +266,41 @@ enum Kept {
     Dropped,
 }
 
+/// Where a stored response belongs now: news may have another Vary than it was stored with.
+fn placed(lead: &Lead, held: &Held, page: &StoredResponse) -> Held {
+    let before = Vary::from_headers(&held.page.headers);
+    let (Vary::Fields(before), Vary::Fields(mut fields)) = (before, Vary::from_headers(&page.headers)) else {
+        return held.clone();
+    };
+    if before == fields {
+        return held.clone();
+    }
+    // What it is kept apart by besides: the operator's `vary_on`, a session.
+    fields.extend(held.fields.iter().filter(|name| !before.contains(name)).cloned());
+    let variant = lead.visit.identity.variant(&fields, &lead.visit.headers, true);
+    Held { fields, variant, ..held.clone() }
+}
+
 async fn keep(
     lead: &Lead,
     held: &Held,
+    place: &Held,
     page: StoredResponse,
     kept: Kept,
 ) -> Result<bool, larder_core::Error> {
     match kept {
-        Kept::Until(keep) => store(lead, held, page, keep).await,
+        Kept::Until(keep) => {
+            if place.fields != held.fields {
+                // Or it would still answer where the new fields differ.
+                lead.visit.cache.evict(&held.key).await?;
+                if place.fields.len() > MOST_FIELDS
+                    || place.fields.iter().any(|name| name.as_str().len() > 255)
+                {
+                    return Ok(false);
+                }
+            }
+            store(lead, place, page, keep).await
+        }
         Kept::AsItWas => Ok(true),
         Kept::Dropped => lead.visit.cache.evict(&held.key).await.map(|_| true),
     }
@@ -397,7 +427,13 @@ async fn complete(lead: &Lead, ask: &Ask, held: &Held, response: Response<Body>,
             *response.headers_mut() = whole.headers;
             Settled::New(response)
         }
-        _ => Settled::Again(plain(StatusCode::BAD_GATEWAY)),
+        _ => {
+            // It can't be completed, and would be asked about each time.
+            if let Err(error) = lead.visit.cache.evict(&held.key).await {
+                super::report(&lead.visit, &error);
+            }
+            Settled::Again(plain(StatusCode::BAD_GATEWAY))
+        }
     }
 }
 
@@ -461,7 +497,8 @@ async fn head_tells(lead: &Lead, found: &Found, head: &Head) {
             && held.page.status == StatusCode::OK;
         let done = if still {
             let (page, kept) = updated(lead, &gateway.rules, held, &head.headers, now);
-            keep(lead, held, page, kept).await
+            let place = placed(lead, held, &page);
+            keep(lead, held, &place, page, kept).await
         } else {
             lead.visit.cache.evict(&held.key).await
         };

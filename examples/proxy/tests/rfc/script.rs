@@ -3,7 +3,8 @@
 //! ```text
 //! ## 9111§4.2.1 s-maxage beats max-age
 //! > GET /a                         the client asks; further `>` lines are fields, `> | text` is content
-//! < 200                            what the origin answers, if it is asked; `< close` breaks the connection
+//! < 200                            what the origin answers, if it is asked; `< close` breaks the connection. Another line with a
+//!                                  status begins the answer for when it is asked once more
 //! < cache-control: max-age=1, s-maxage=60
 //! < | body
 //! ? if-none-match: "a"             a field that the origin must have seen; `? !range`: one that it must not
@@ -39,7 +40,7 @@ pub(crate) struct Exchange {
     pub(crate) path: String,
     pub(crate) fields: Vec<(String, String)>,
     pub(crate) content: Option<String>,
-    pub(crate) answer: Answer,
+    pub(crate) answers: Vec<Answer>,
     pub(crate) seen: Vec<Expect>,
     /// `None`: behind the client's back, before or after its answer.
     pub(crate) asked: Option<bool>,
@@ -119,12 +120,17 @@ pub(crate) fn parse(name: &str, text: &str) -> Vec<Case> {
         match (mark, content) {
             (">", Some(text)) => step.content = Some(text),
             (">", None) => step.fields.push(field(rest, &at)),
-            ("<", Some(text)) => step.answer.body = text,
-            ("<", None) if rest == "close" => step.answer.status = 0,
+            ("<", None) if rest == "close" => step.answers.push(Answer::default()),
             ("<", None) if rest.len() == 3 && rest.parse::<u16>().is_ok() => {
-                step.answer.status = rest.parse().unwrap();
+                step.answers.push(Answer { status: rest.parse().unwrap(), ..Answer::default() });
             }
-            ("<", None) => step.answer.fields.push(field(rest, &at)),
+            ("<", text) => {
+                let answer = step.answers.last_mut().unwrap_or_else(|| panic!("{at}: no status before it"));
+                match text {
+                    Some(text) => answer.body = text,
+                    None => answer.fields.push(field(rest, &at)),
+                }
+            }
             ("?", None) => step.seen.push(expect(rest, &at)),
             ("=", Some(text)) => step.body = Some(text),
             ("=", None) => match rest.split_once(' ') {

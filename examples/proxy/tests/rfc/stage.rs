@@ -23,7 +23,7 @@ const BEGINNING: u64 = 1_800_000_000_000;
 /// What the origin answers, and what it was asked.
 #[derive(Default)]
 struct Origin {
-    answer: Mutex<Answer>,
+    answers: Mutex<Vec<Answer>>,
     asked: Mutex<Vec<(String, HeaderMap)>>,
 }
 
@@ -45,8 +45,13 @@ impl Origin {
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<bytes::Bytes>>, &'static str> {
         let (parts, body) = request.into_parts();
         let _ = body.collect().await;
-        self.asked.lock().push((parts.method.to_string(), parts.headers));
-        let answer = self.answer.lock().clone();
+        let turn = {
+            let mut asked = self.asked.lock();
+            asked.push((parts.method.to_string(), parts.headers));
+            asked.len()
+        };
+        let answers = self.answers.lock().clone();
+        let answer = answers.get(turn - 1).or(answers.last()).cloned().unwrap_or_default();
         if answer.status == 0 {
             return Err("the script says close");
         }
@@ -131,11 +136,11 @@ async fn ask(
 ) -> Result<(), String> {
     let at = |text: String| format!("line {}: {text}", exchange.line);
     let now = hand.clock().now();
-    let mut answer = exchange.answer.clone();
-    for (_, value) in &mut answer.fields {
+    let mut answers = exchange.answers.clone();
+    for (_, value) in answers.iter_mut().flat_map(|answer| &mut answer.fields) {
         *value = dated(value, now);
     }
-    *origin.answer.lock() = answer;
+    *origin.answers.lock() = answers;
     origin.asked.lock().clear();
 
     let stream = TcpStream::connect(address).await.map_err(|error| at(error.to_string()))?;
