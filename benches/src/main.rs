@@ -1,113 +1,97 @@
-//! What a hit costs beside a bare handler that returns the same bytes, in one process and on one thread.
+//! The program that `cargo xtask bench` runs: under callgrind, and by itself to count allocations.
 //!
 //! ```console
-//! $ cargo run --profile dist -p larder-benches                 # nanoseconds and allocations per request, and the ratio to the bare handler
-//! $ valgrind --tool=callgrind target/dist/larder-benches page 11000   # instructions: subtract those of 1000, divide by 10000
+//! $ larder-benches rows               # name, base and description of each row, tab-separated
+//! $ larder-benches send page 10000    # sends them; callgrind counts
+//! $ larder-benches allocations        # allocations and nanoseconds a request, for each row
+//! $ larder-benches scale              # ratios: two threads to one, a million pages to a thousand
 //! ```
 
-use std::hint::black_box;
+use std::io;
+use std::process::ExitCode;
 use std::time::Instant;
 
-use axum::body::Body;
-use axum::response::{IntoResponse, Response};
-use axum::{Router, routing::get};
-use http::{HeaderValue, Method, Request, header};
-use http_body_util::BodyExt;
-use larder::prelude::*;
+use larder_benches::{Ready, Row, aggregate, row};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use tower::ServiceExt;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 
-const MODES: [&str; 5] = ["bare", "page", "pair", "post", "harness"];
-static PAGE: [u8; 1024] = [b'x'; 1024];
+/// What the counts are the mean of, and how often the time is taken.
+const REQUESTS: usize = 20_000;
+const ROUNDS: usize = 9;
 
-/// The handler: four headers and 1 KiB, from static parts.
-async fn page() -> Response {
-    let mut response = Body::from(&PAGE[..]).into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static("en"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    response
-}
-
-fn app(mode: &str) -> Router {
-    let bare = || Router::new().route("/page", get(page).post(page));
-    // As `axum::serve` does it: the routes are laid once.
-    let app = match mode {
-        "page" | "post" => Router::new().route("/page", get(page).post(page).layer(cache_page(900))),
-        "pair" => larder::site(bare()).into_router(),
-        _ => bare(),
-    };
-    app.with_state(())
-}
-
-fn request(mode: &str) -> Request<Body> {
-    let mut request = Request::new(Body::empty());
-    *request.method_mut() = if mode == "post" { Method::POST } else { Method::GET };
-    *request.uri_mut() = http::Uri::from_static("/page");
-    request.headers_mut().insert(header::HOST, HeaderValue::from_static("127.0.0.1:8000"));
-    request
-}
-
-async fn run(app: &Router, mode: &str, times: usize) {
-    for _ in 0..times {
-        let request = request(mode);
-        if mode == "harness" {
-            black_box(request);
-            continue;
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match args[..] {
+        ["rows"] => {
+            Row::ALL.iter().for_each(|row| println!("{}\t{}\t{}", row.name, row.base, row.what));
+            Ok(())
         }
-        let response = match app.clone().oneshot(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        };
-        let body = response.into_body().collect().await.map(|whole| whole.to_bytes());
-        black_box(body.map_or(0, |bytes| bytes.len()));
+        ["send", name, requests] => match (row(name), requests.parse()) {
+            (Some(row), Ok(requests)) => Ready::new(row).map(|ready| ready.send(row.warm_up(), requests)),
+            (None, _) => Err(io::Error::other(format!("there is no row {name}; `rows` lists them"))),
+            (_, Err(error)) => Err(io::Error::other(format!("{requests}: {error}"))),
+        },
+        ["allocations"] => Row::ALL.into_iter().try_for_each(allocations),
+        ["scale"] => scale(),
+        _ => Err(io::Error::other("usage: larder-benches rows | send ROW REQUESTS | allocations | scale")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 
-struct Cost {
-    nanos: f64,
-    allocations: f64,
-}
-
-fn measure(runtime: &tokio::runtime::Runtime, mode: &str, times: usize) -> Cost {
-    let app = app(mode);
-    runtime.block_on(run(&app, mode, 1000));
-    let mut nanos = Vec::new();
+/// Prints a row's allocations and nanoseconds for each request.
+fn allocations(row: Row) -> io::Result<()> {
+    let ready = Ready::new(row)?;
+    let mut first = row.warm_up();
     let region = Region::new(ALLOCATOR);
-    for _ in 0..5 {
+    let mut nanos: Vec<f64> = Vec::with_capacity(ROUNDS);
+    for _ in 0..ROUNDS {
         let began = Instant::now();
-        runtime.block_on(run(&app, mode, times));
-        nanos.push(began.elapsed().as_nanos() as f64 / times as f64);
+        ready.send(first, REQUESTS);
+        nanos.push(began.elapsed().as_nanos() as f64 / REQUESTS as f64);
+        first += REQUESTS;
     }
-    let allocations = region.change().allocations as f64 / (5 * times) as f64;
-    nanos.sort_by(f64::total_cmp);
-    Cost { nanos: nanos[2], allocations }
+    let allocations = region.change().allocations as f64 / (ROUNDS * REQUESTS) as f64;
+    println!("{}\t{allocations:.3}\t{:.1}", row.name, median(nanos));
+    Ok(())
 }
 
-fn main() -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut args = std::env::args().skip(1);
-    if let (Some(mode), Some(times)) = (args.next(), args.next()) {
-        let times = times.parse().map_err(std::io::Error::other)?;
-        let app = app(&mode);
-        runtime.block_on(run(&app, &mode, times));
-        return Ok(());
+/// Prints how many times as much two threads reach as one, and how many times as long a hit takes among many pages.
+fn scale() -> io::Result<()> {
+    let [few, many] = Row::TIMED;
+    for (name, same) in [("two threads, pages of their own", false), ("two threads, the same page", true)] {
+        let mut ratios = Vec::with_capacity(ROUNDS);
+        for _ in 0..ROUNDS {
+            let one = aggregate(few, 1, same, REQUESTS)?;
+            ratios.push(aggregate(few, 2, same, REQUESTS)? / one);
+        }
+        println!("{name}\t{:.3}", median(ratios));
     }
-    let bare = measure(&runtime, "bare", 100_000);
-    println!("{:<8} {:>9} {:>12} {:>18}", "mode", "ns", "allocations", "ns ratio to bare");
-    for mode in MODES {
-        let cost = measure(&runtime, mode, 100_000);
-        println!(
-            "{mode:<8} {:>9.0} {:>12.1} {:>18.2}",
-            cost.nanos,
-            cost.allocations,
-            cost.nanos / bare.nanos
-        );
+    let (few, many) = (Ready::new(few)?, Ready::new(many)?);
+    let mut ratios = Vec::with_capacity(ROUNDS);
+    for round in 0..ROUNDS {
+        let time = |ready: &Ready| {
+            let began = Instant::now();
+            // Not the same pages in each round: those would be in the processor's cache.
+            ready.send(round * 5 * REQUESTS, 5 * REQUESTS);
+            began.elapsed().as_secs_f64()
+        };
+        let few = time(&few);
+        ratios.push(time(&many) / few);
     }
+    println!("a hit among 1,000,000 pages\t{:.3}", median(ratios));
     Ok(())
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
 }

@@ -43,6 +43,9 @@ pub(crate) struct Args {
     /// Where the page with the plots goes.
     #[arg(long, value_name = "FILE", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/report.html"))]
     pub(crate) report: PathBuf,
+    /// Also write the figures of both runs there, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
 }
 
 /// How users behave, in both runs alike.

@@ -40,6 +40,10 @@ async fn main() -> Result<ExitCode> {
     println!("{}", table::compare(&before, &after));
     let page = report::page(&load, &args, &before, &after);
     std::fs::write(&args.report, page)?;
+    if let Some(file) = &args.json {
+        let figures = serde_json::json!({ "before": before.figures(), "after": after.figures() });
+        std::fs::write(file, figures.to_string()).with_context(|| file.display().to_string())?;
+    }
     println!("Plots: {}", args.report.display());
     let failed = before.failures + after.failures;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::record::Sample;
 
 /// What the table and the plots show of one run.
@@ -46,6 +48,23 @@ impl Stats {
             origin_calls,
             seconds,
             took,
+        })
+    }
+
+    /// For other programs: times in milliseconds.
+    pub(crate) fn figures(&self) -> Value {
+        let ms = |time: Duration| time.as_secs_f64() * 1e3;
+        json!({
+            "path": self.path,
+            "requests": self.requests,
+            "failures": self.failures,
+            "p50": ms(self.percentile(50.0)),
+            "p90": ms(self.percentile(90.0)),
+            "p99": ms(self.percentile(99.0)),
+            "average": ms(self.average),
+            "slowest": ms(self.percentile(100.0)),
+            "per_second": self.per_second,
+            "origin_calls": self.origin_calls,
         })
     }
 
@@ -102,6 +121,11 @@ mod tests {
         assert!((stats.per_second - 1.5).abs() < 1e-9);
         assert_eq!(stats.percentile(50.0), ms(20));
         assert!(Stats::new("/", &[], None).is_none());
+        let figures = stats.figures();
+        assert_eq!(
+            (&figures["p99"], &figures["failures"], &figures["origin_calls"]),
+            (&json!(30.0), &json!(1), &json!(2))
+        );
     }
 
     #[test]

@@ -3,8 +3,10 @@
 //! - `cargo xtask test`: every test, against real servers that it finds (or installs), starts and stops.
 //! - `cargo xtask servers`: those servers alone, until Ctrl-C, for work with `cargo test` or by hand.
 //! - `cargo xtask tidy`: the rules about the code that no compiler checks.
+//! - `cargo xtask bench`: what a request costs, beside what it cost before and beside other caches.
 //! - `cargo xtask ci`: all of it, as `.ci/run` does.
 
+mod bench;
 mod ci;
 mod install;
 mod run;
@@ -38,6 +40,8 @@ enum Command {
     Servers(servers::Which),
     /// Checks the rules that no compiler checks: which crate may use which, file lengths, left-over notes.
     Tidy,
+    /// Counts what each kind of request costs, beside the committed baseline; `bench help` lists more.
+    Bench(bench::Bench),
     /// What CI runs: formatting, clippy, docs, tidy, each feature alone, then every test.
     Ci(ci::Ci),
 }
@@ -60,6 +64,7 @@ fn dispatch(command: Command) -> Result<bool> {
         Command::Test(test) => test.run(),
         Command::Servers(which) => servers::until_interrupted(&which).map(|()| true),
         Command::Tidy => tidy::report(),
+        Command::Bench(bench) => bench.run(),
         Command::Ci(ci) => ci.run(),
     }
 }

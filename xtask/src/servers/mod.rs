@@ -7,8 +7,8 @@ mod browser;
 mod mariadb;
 mod memcached;
 mod postgres;
-mod process;
-mod programs;
+pub(crate) mod process;
+pub(crate) mod programs;
 mod redis;
 mod redis_cluster;
 mod redis_sentinel;
@@ -98,6 +98,12 @@ fn known_name(name: &str) -> Result<String, String> {
 }
 
 impl Which {
+    /// These, installed where that is done without asking.
+    pub(crate) fn these(names: &[&str], install: bool) -> Self {
+        let only = Some(names.iter().map(|&name| name.to_owned()).collect());
+        Self { only, install, no_servers: false }
+    }
+
     fn servers(&self) -> Vec<&'static dyn Server> {
         let wanted = |name: &str| self.only.as_ref().is_none_or(|only| only.iter().any(|one| one == name));
         ALL.into_iter().filter(|server| !self.no_servers && wanted(server.name().name)).collect()

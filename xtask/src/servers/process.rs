@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const GOODBYE: Duration = Duration::from_secs(5);
 
 /// A running server, which ends when this is dropped.
-pub(super) struct Process {
+pub(crate) struct Process {
     child: Child,
     log: PathBuf,
     /// What it takes to end it well, where a signal is not the way.
@@ -35,7 +35,7 @@ impl Process {
     ///
     /// # Errors
     /// When it can't be started.
-    pub(super) fn start(command: &mut Command, log: PathBuf) -> Result<Self> {
+    pub(crate) fn start(command: &mut Command, log: PathBuf) -> Result<Self> {
         let file = File::create(&log)?;
         // A group of its own: Ctrl-C must not reach it before the tests that talk to it have ended.
         let child = command
@@ -49,7 +49,7 @@ impl Process {
     }
 
     /// Ends it by this rather than by a signal.
-    pub(super) fn ended_by(mut self, farewell: impl Fn() + Send + 'static) -> Self {
+    pub(crate) fn ended_by(mut self, farewell: impl Fn() + Send + 'static) -> Self {
         self.farewell = Some(Box::new(farewell));
         self
     }
@@ -58,7 +58,7 @@ impl Process {
     ///
     /// # Errors
     /// When the process ends first, or takes too long, with the end of its log.
-    pub(super) fn until(mut self, ready: impl Fn() -> bool) -> Result<Self> {
+    pub(crate) fn until(mut self, ready: impl Fn() -> bool) -> Result<Self> {
         let since = Instant::now();
         while !ready() {
             run::check_interrupted()?;
@@ -71,8 +71,13 @@ impl Process {
         Ok(self)
     }
 
+    /// The process's number, which is also that of its group.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks it to end, without waiting.
-    pub(super) fn ask_to_end(&mut self) {
+    pub(crate) fn ask_to_end(&mut self) {
         match self.farewell.take() {
             Some(farewell) => farewell(),
             None => self.signal(Signal::TERM),
@@ -109,7 +114,7 @@ fn tail(log: &Path) -> String {
 ///
 /// # Errors
 /// When it fails, with the end of what it printed.
-pub(super) fn prepare(command: &mut Command, log: &Path) -> Result<()> {
+pub(crate) fn prepare(command: &mut Command, log: &Path) -> Result<()> {
     let file = File::create(log)?;
     let status =
         command.process_group(0).stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).status()?;
@@ -121,12 +126,12 @@ pub(super) fn prepare(command: &mut Command, log: &Path) -> Result<()> {
 ///
 /// # Errors
 /// When there is none.
-pub(super) fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("a free port")?.local_addr()?.port())
 }
 
 /// Sends bytes to a port of 127.0.0.1 and reads the first piece of the answer; empty when there is none.
-pub(super) fn ask(port: u16, question: &[u8]) -> Vec<u8> {
+pub(crate) fn ask(port: u16, question: &[u8]) -> Vec<u8> {
     let conversation = || {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_read_timeout(Some(Duration::from_secs(1)))?;
@@ -141,7 +146,7 @@ pub(super) fn ask(port: u16, question: &[u8]) -> Vec<u8> {
 
 /// The user under whom a server runs that refuses to be root.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct User {
+pub(crate) struct User {
     uid: u32,
     gid: u32,
 }
@@ -151,7 +156,7 @@ impl User {
     ///
     /// # Errors
     /// When none exists.
-    pub(super) fn instead_of_root(names: &[&str]) -> Result<Option<Self>> {
+    pub(crate) fn instead_of_root(names: &[&str]) -> Result<Option<Self>> {
         if !geteuid().is_root() {
             return Ok(None);
         }
@@ -178,7 +183,7 @@ impl User {
 ///
 /// # Errors
 /// When the folder can't be given away.
-pub(super) fn command(program: &Path, folder: &Path, user: Option<User>) -> Result<Command> {
+pub(crate) fn command(program: &Path, folder: &Path, user: Option<User>) -> Result<Command> {
     let mut command = Command::new(program);
     // Not where we are: the other user may not be allowed to be there.
     command.current_dir(folder);

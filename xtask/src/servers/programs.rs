@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 /// A program under any of the names that it has had.
-pub(super) struct Program(pub(super) &'static [&'static str]);
+pub(crate) struct Program(pub(crate) &'static [&'static str]);
 
 /// Where Debian keeps servers that are not on everybody's `PATH`.
 const ELSEWHERE: [&str; 4] =
@@ -19,7 +19,7 @@ impl Program {
     ///
     /// # Errors
     /// When it is nowhere.
-    pub(super) fn find(&self) -> Result<PathBuf> {
+    pub(crate) fn find(&self) -> Result<PathBuf> {
         let path = env::var_os("PATH").unwrap_or_default();
         let folders: Vec<_> =
             env::split_paths(&path).chain(ELSEWHERE.map(PathBuf::from)).chain(postgres_folders()).collect();

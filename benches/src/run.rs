@@ -1,0 +1,120 @@
+//! Sending a row's requests.
+
+use std::hint::black_box;
+use std::io;
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use http_body_util::BodyExt as _;
+use tokio::runtime::{Builder, Runtime};
+use tower::ServiceExt as _;
+
+use crate::Row;
+
+/// A row whose application runs and is warm.
+#[derive(Debug)]
+pub struct Ready {
+    row: Row,
+    app: Router,
+    runtime: Runtime,
+}
+
+impl Ready {
+    /// Starts its application and warms it up.
+    ///
+    /// # Errors
+    /// When there is no runtime to be had.
+    pub fn new(row: Row) -> io::Result<Self> {
+        let ready = Self::cold(row)?;
+        ready.send(0, row.warm_up());
+        Ok(ready)
+    }
+
+    /// Starts its application and sends it nothing.
+    ///
+    /// # Errors
+    /// When there is no runtime to be had.
+    pub fn cold(row: Row) -> io::Result<Self> {
+        Ok(Self { row, app: row.router(), runtime: runtime()? })
+    }
+
+    /// Sends so many requests one after the other, from the `first`th on, and reads each answer to its end.
+    pub fn send(&self, first: usize, requests: usize) {
+        self.runtime.block_on(send(&self.app, &self.row, first, requests));
+    }
+
+    /// The head and the length of one answer more.
+    ///
+    /// # Panics
+    /// When the body can't be read, which none of ours fails to be.
+    pub fn look(&self) -> (http::response::Parts, usize) {
+        let request = self.row.request(self.row.warm_up());
+        self.runtime.block_on(async {
+            let (head, body) = into_ok(self.app.clone().oneshot(request).await).into_parts();
+            let bytes = body.collect().await.expect("a body from memory is whole").to_bytes();
+            (head, bytes.len())
+        })
+    }
+}
+
+/// What so many threads reach in all, in requests a second: with `same`, all ask for one page, otherwise each has its own,
+/// if the row's requests have URLs by their number.
+///
+/// # Errors
+/// When there is no runtime to be had.
+pub fn aggregate(row: Row, threads: usize, same: bool, requests: usize) -> io::Result<f64> {
+    let app = row.router();
+    let barrier = Barrier::new(threads);
+    let took: io::Result<Vec<Duration>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads)
+            .map(|thread| {
+                let (app, barrier) = (app.clone(), &barrier);
+                let page = if same { 0 } else { thread };
+                scope.spawn(move || {
+                    let runtime = runtime()?;
+                    runtime.block_on(repeat(&app, &row, page, 2000));
+                    barrier.wait();
+                    let began = Instant::now();
+                    runtime.block_on(repeat(&app, &row, page, requests));
+                    Ok(began.elapsed())
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap_or(Ok(Duration::MAX))).collect()
+    });
+    Ok(took?.iter().map(|took| requests as f64 / took.as_secs_f64()).sum())
+}
+
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+async fn send(app: &Router, row: &Row, first: usize, requests: usize) {
+    for n in first..first + requests {
+        one(app, row, n).await;
+    }
+}
+
+async fn repeat(app: &Router, row: &Row, page: usize, requests: usize) {
+    for _ in 0..requests {
+        one(app, row, page).await;
+    }
+}
+
+async fn one(app: &Router, row: &Row, n: usize) {
+    let request = row.request(n);
+    if row.name == "harness" {
+        black_box(request);
+        return;
+    }
+    let body = into_ok(app.clone().oneshot(request).await).into_body().collect().await;
+    black_box(body.map_or(0, |whole| whole.to_bytes().len()));
+}
+
+fn into_ok<T>(never_fails: Result<T, std::convert::Infallible>) -> T {
+    match never_fails {
+        Ok(value) => value,
+        Err(never) => match never {},
+    }
+}

@@ -1,0 +1,82 @@
+//! One server with one page, for `cargo xtask bench versus`: `larder-versus MODE ADDRESS [CACHE-URL]`.
+//!
+//! `GET /page` is the page: 1 KiB, four header fields. `GET /runs` says how often its handler ran, so that the command can
+//! see that a second request did not reach it. One worker thread, as the command gives every server one core.
+
+mod bare;
+mod ours;
+mod peers;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Context as _, Result, bail};
+use axum::{
+    Router,
+    body::Body,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{HeaderValue, header};
+use tokio::net::TcpListener;
+
+/// The page's body.
+pub static PAGE: [u8; 1024] = [b'x'; 1024];
+
+static RUNS: AtomicU64 = AtomicU64::new(0);
+
+/// The page, counted.
+pub async fn page() -> Response {
+    RUNS.fetch_add(1, Ordering::Relaxed);
+    bare_page()
+}
+
+/// The page: from static parts, as the cheapest handler makes it.
+pub fn bare_page() -> Response {
+    let mut response = Body::from(&PAGE[..]).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static("en"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    response
+}
+
+fn app(mode: &str, cache: Option<&str>) -> Result<Router> {
+    Ok(match mode {
+        "axum" => Router::new().route("/page", get(async || bare_page())),
+        "axum-same" => Router::new().route("/page", get(async || bare::with_the_fields_of_a_hit())),
+        // What proxies ask: it lets them keep the page, and counts.
+        "origin" => Router::new().route("/page", get(bare::for_proxies)),
+        "page" => ours::page(cache)?,
+        "pair" => ours::pair(cache)?,
+        "axum-response-cache" => peers::axum_response_cache(),
+        "hitbox" => peers::hitbox(),
+        "hitbox-bincode" => peers::hitbox_bincode(),
+        "tower-http-cache" => peers::tower_http_cache(),
+        "http-cache" => peers::http_cache(),
+        _ => bail!("there is no mode {mode}"),
+    })
+}
+
+async fn runs() -> String {
+    RUNS.load(Ordering::Relaxed).to_string()
+}
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [mode, address, cache @ ..] = &args[..] else {
+        bail!("usage: larder-versus MODE ADDRESS [CACHE-URL]")
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    // A service that is spawned runs on the worker; `block_on` alone would be a second thread.
+    let (mode, address, cache) = (mode.clone(), address.clone(), cache.first().cloned());
+    let server = runtime.spawn(async move {
+        let listener = TcpListener::bind(&address).await.with_context(|| address.clone())?;
+        if mode == "hyper" {
+            return bare::hyper(listener).await;
+        }
+        let app = app(&mode, cache.as_deref())?.route("/runs", get(runs));
+        Ok(axum::serve(listener, app).await?)
+    });
+    runtime.block_on(server)?
+}

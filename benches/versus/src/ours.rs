@@ -1,0 +1,20 @@
+//! Larder.
+
+use anyhow::Result;
+use axum::{Router, routing::get};
+use larder::prelude::*;
+
+fn cache(url: Option<&str>) -> Result<Cache> {
+    Ok(larder::open(url.unwrap_or("memory:"))?)
+}
+
+/// `cache_page` around the handler.
+pub fn page(url: Option<&str>) -> Result<Router> {
+    Ok(Router::new().route("/page", get(crate::page).layer(cache_page(900).cache(&cache(url)?))))
+}
+
+/// The pair around the router.
+pub fn pair(url: Option<&str>) -> Result<Router> {
+    let routes = Router::new().route("/page", get(crate::page));
+    Ok(larder::site(routes).cache(&cache(url)?).into_router())
+}
