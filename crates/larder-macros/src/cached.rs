@@ -2,6 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
+use syn::ext::IdentExt;
 use syn::{Error, Expr, Result};
 
 use crate::function::Function;
@@ -79,8 +80,10 @@ fn memo(options: &Options, function: &Function, krate: &TokenStream) -> Result<T
 }
 
 fn helpers(options: &Options, function: &Function, krate: &TokenStream, memo: &TokenStream) -> TokenStream {
-    let name = function.item.sig.ident.to_string();
+    let name = function.item.sig.ident.unraw().to_string();
     let visibility = &function.item.vis;
+    // What is not there has no helpers either.
+    let conditions: Vec<_> = function.item.attrs.iter().filter(|a| a.path().is_ident("cfg")).collect();
     let names = function.names();
     let mut place = function.beside("cached");
     place.asyncness = None;
@@ -93,6 +96,7 @@ fn helpers(options: &Options, function: &Function, krate: &TokenStream, memo: &T
     let about_refreshed =
         format!("What `{name}` gives when it is run anew; it is kept in place of what was there.");
     quote! {
+        #(#conditions)*
         #[doc = #about_place]
         #[#quietly]
         #visibility #place {
@@ -100,6 +104,7 @@ fn helpers(options: &Options, function: &Function, krate: &TokenStream, memo: &T
             #memo
         }
 
+        #(#conditions)*
         #[doc = #about_refreshed]
         #[#quietly]
         #visibility #refreshed {
@@ -186,6 +191,15 @@ mod tests {
                 quote!(),
                 quote!(
                     async fn f(a: impl Copy) -> u8 {
+                        1
+                    }
+                ),
+                "give a key, or skip(a)",
+            ),
+            (
+                quote!(),
+                quote!(
+                    async fn f(a: &[impl Copy]) -> u8 {
                         1
                     }
                 ),

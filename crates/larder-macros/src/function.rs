@@ -1,7 +1,8 @@
 //! The function under an attribute: what it has to be, and its default key.
 
-use proc_macro2::{Span, TokenStream};
-use quote::{quote, quote_spanned};
+use proc_macro2::{Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Error, FnArg, GenericParam, Ident, ItemFn, Pat, Result, ReturnType, Signature, Type};
 
@@ -110,9 +111,8 @@ impl Function {
                         give a key, as key = format!(\"name:{}\", self.id), or skip(self) if it makes no difference";
             return Err(Error::new(receiver, what));
         }
-        let name = self.item.sig.ident.to_string();
-        let this = (self.receiver.is_some() || options.associated)
-            .then(|| quote!(.of_type(::core::any::type_name::<Self>())));
+        let (place, name) = self.place(krate);
+        let this = self.this(options).map(|this| quote!(.of_type(#this)));
         let kinds = self.item.sig.generics.params.iter().filter_map(|param| match param {
             GenericParam::Type(ty) => {
                 let ty = &ty.ident;
@@ -126,7 +126,7 @@ impl Function {
         });
         let mut parts = Vec::new();
         for (name, ty) in self.arguments.iter().filter(|(name, _)| !is_skipped(&name.to_string())) {
-            if let Type::ImplTrait(ty) = ty {
+            if has_no_name(ty.to_token_stream()) {
                 let what = format!(
                     "the type of `{name}` has no name to tell calls apart by: give a key, or skip({name})"
                 );
@@ -136,15 +136,29 @@ impl Function {
             parts.push(quote_spanned!(ty.span()=> .part(&#name)));
         }
         Ok(quote! {
-            #krate::memo::KeyParts::of(::core::concat!(::core::module_path!(), "::", #name))
-                #this #(#kinds)* #(#parts)* .key()
+            #krate::memo::KeyParts::of(#place, #name) #this #(#kinds)* #(#parts)* .key()
         })
+    }
+
+    /// Where it stands, as an expression: functions of one name may stand in two `impl`s or two functions of a module. And its name.
+    pub(crate) fn place(&self, krate: &TokenStream) -> (TokenStream, String) {
+        let place = quote!({
+            fn __larder_here() {}
+            #krate::memo::stands_in(&__larder_here)
+        });
+        (place, self.item.sig.ident.unraw().to_string())
+    }
+
+    /// The name of the type that it belongs to, as an expression.
+    pub(crate) fn this(&self, options: &Options) -> Option<TokenStream> {
+        (self.receiver.is_some() || options.associated).then(|| quote!(::core::any::type_name::<Self>()))
     }
 
     /// The signature of a function beside this one.
     pub(crate) fn beside(&self, suffix: &str) -> Signature {
         let mut signature = self.item.sig.clone();
-        signature.ident = Ident::new(&format!("{}_{suffix}", signature.ident), signature.ident.span());
+        signature.ident =
+            Ident::new(&format!("{}_{suffix}", signature.ident.unraw()), signature.ident.span());
         for argument in &mut signature.inputs {
             match argument {
                 FnArg::Typed(typed) => {
@@ -180,6 +194,15 @@ impl Function {
     pub(crate) fn names(&self) -> Vec<&Ident> {
         self.arguments.iter().map(|(name, _)| name).collect()
     }
+}
+
+/// Whether it is an `impl Trait`, or has one in it.
+fn has_no_name(ty: TokenStream) -> bool {
+    ty.into_iter().any(|token| match token {
+        TokenTree::Ident(word) => word == "impl",
+        TokenTree::Group(group) => has_no_name(group.stream()),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+    })
 }
 
 fn last_name(ty: &Type) -> Option<String> {

@@ -41,7 +41,7 @@ use proc_macro::TokenStream;
 /// | option | what it says |
 /// |---|---|
 /// | `timeout = 60` | seconds, a `Duration` or a `Timeout`; `None` is for ever. Left out, the cache's own. |
-/// | `key = "user:{id}"` | the key: a format string with the arguments, or any expression. Left out, the module's path, the function's name and a digest of all arguments, which have to be `Serialize` then. |
+/// | `key = "user:{id}"` | the key: a format string with the arguments, or any expression. Left out, where the function stands, its name and a digest of all arguments, which have to be `Serialize` then. |
 /// | `skip(pool)` | arguments that do not belong to the default key. |
 /// | `tags = ["user:{id}"]` | under which tags it is invalidated; format strings or expressions. |
 /// | `version = 2` | another version than the cache's own. |

@@ -13,12 +13,11 @@ pub(crate) fn expand(options: TokenStream, function: TokenStream) -> Result<Toke
     let options = Options::parse(options, OPTIONS)?;
     let function = Function::parse(function, "once_per_request")?;
     let krate = options.krate();
-    let name = function.item.sig.ident.to_string();
     let key = function.key(&options, &krate)?;
     // Nothing but this function ever asks for it, so a short key of one's own can't meet another's.
-    let key = quote! {
-        #krate::memo::own_key(::core::concat!(::core::module_path!(), "::", #name), #key)
-    };
+    let (place, name) = function.place(&krate);
+    let this = function.this(&options).unwrap_or_else(|| quote!(""));
+    let key = quote!(#krate::memo::own_key(#place, #name, #this, #key));
     let body = function.body(&krate);
     let run = if function.is_fallible() { quote!(fallibly_once) } else { quote!(once) };
     let (attributes, visibility, signature) = (&function.item.attrs, &function.item.vis, &function.item.sig);

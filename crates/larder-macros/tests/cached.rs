@@ -197,6 +197,52 @@ async fn types_and_constants_tell_calls_apart() {
     assert_eq!(runs.count(), 4);
 }
 
+async fn first(cache: &Cache, runs: &Runs) -> usize {
+    #[cached(cache = cache, skip(cache, runs))]
+    async fn load(cache: &Cache, runs: &Runs) -> usize {
+        runs.add()
+    }
+    load(cache, runs).await
+}
+
+async fn second(cache: &Cache, runs: &Runs) -> usize {
+    #[cached(cache = cache, skip(cache, runs))]
+    async fn load(cache: &Cache, runs: &Runs) -> usize {
+        runs.add()
+    }
+    load_refreshed(cache, runs).await;
+    load(cache, runs).await
+}
+
+mod elsewhere {
+    use super::{Cache, Runs, cached};
+
+    #[cached(cache = cache, skip(cache, runs))]
+    pub(super) async fn r#type(cache: &Cache, runs: &Runs) -> usize {
+        runs.add()
+    }
+}
+
+/// Not here, and neither are its helpers.
+#[cached]
+#[cfg(any())]
+async fn absent() -> Nowhere {}
+
+#[cached(cache = cache, skip(cache, runs))]
+async fn r#type(cache: &Cache, runs: &Runs) -> usize {
+    runs.add()
+}
+
+#[tokio::test]
+async fn functions_of_one_name_are_told_apart_by_where_they_stand() {
+    let ((cache, _), runs) = (cache(), Runs::default());
+    assert_eq!((first(&cache, &runs).await, first(&cache, &runs).await), (1, 1));
+    assert_eq!((second(&cache, &runs).await, first(&cache, &runs).await), (2, 1));
+    assert_eq!((r#type(&cache, &runs).await, elsewhere::r#type(&cache, &runs).await), (3, 4));
+    assert_eq!((r#type(&cache, &runs).await, elsewhere::r#type(&cache, &runs).await), (3, 4));
+    assert_eq!(type_cached(&cache, &runs).key(), Some("cached::type"));
+}
+
 trait Source {
     fn name(&self) -> impl Future<Output = String> + Send;
 }

@@ -42,6 +42,35 @@ impl Session {
     }
 }
 
+struct Shop {
+    runs: Runs,
+}
+
+impl Session {
+    #[once_per_request(key = "count")]
+    async fn items(&self) -> usize {
+        self.runs.fetch_add(1, Ordering::SeqCst)
+    }
+}
+
+impl Shop {
+    #[once_per_request(key = "count")]
+    async fn items(&self) -> usize {
+        self.runs.fetch_add(1, Ordering::SeqCst)
+    }
+}
+
+#[tokio::test]
+async fn methods_of_one_name_and_key_are_told_apart_by_their_types() {
+    let runs = Runs::default();
+    let (session, shop) = (Session { runs: Arc::clone(&runs) }, Shop { runs });
+    let work = async {
+        assert_eq!((session.items().await, shop.items().await), (0, 1));
+        assert_eq!((session.items().await, shop.items().await), (0, 1));
+    };
+    RequestScope::new().enter(work).await;
+}
+
 #[tokio::test]
 async fn a_function_runs_once_a_request_and_its_arguments() {
     let runs = Runs::default();

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use larder_core::{Cache, Caches, Error, Tag, Timeout};
 
+pub use key::stands_in;
 pub use key::{KeyPart, KeyParts};
 pub use run::{Keepable, fallibly_once, once, own_key};
 

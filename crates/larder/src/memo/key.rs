@@ -25,11 +25,28 @@ impl<T: Serialize + ?Sized> KeyPart for T {
     }
 }
 
+/// Where a function stands, by an item in it: the module, and what of it is around the function (an `impl`, another function).
+#[doc(hidden)]
+pub fn stands_in<T>(_: &T) -> &'static str {
+    around(std::any::type_name::<T>())
+}
+
+fn around(item: &'static str) -> &'static str {
+    let outer = |path: &'static str| path.rsplit_once("::").map_or("", |(outer, _)| outer);
+    let mut function = outer(item);
+    // An async function's body.
+    while let Some(body) = function.strip_suffix("::{{closure}}") {
+        function = body;
+    }
+    outer(function)
+}
+
 /// Gathers a default key: a function's path, readable, and a digest of everything that tells its calls apart.
 #[derive(Debug)]
 #[doc(hidden)]
 pub struct KeyParts {
-    path: &'static str,
+    place: &'static str,
+    function: &'static str,
     parts: blake3::Hasher,
     any: bool,
     wrong: Option<Error>,
@@ -37,8 +54,8 @@ pub struct KeyParts {
 
 #[doc(hidden)]
 impl KeyParts {
-    pub fn of(path: &'static str) -> Self {
-        Self { path, parts: blake3::Hasher::new(), any: false, wrong: None }
+    pub fn of(place: &'static str, function: &'static str) -> Self {
+        Self { place, function, parts: blake3::Hasher::new(), any: false, wrong: None }
     }
 
     #[must_use]
@@ -65,8 +82,10 @@ impl KeyParts {
     pub fn key(self) -> Result<String, Error> {
         match self.wrong {
             Some(error) => Err(error),
-            None if self.any => Ok(format!("{}:{}", self.path, self.parts.finalize().to_hex())),
-            None => Ok(self.path.to_owned()),
+            None if self.any => {
+                Ok(format!("{}::{}:{}", self.place, self.function, self.parts.finalize().to_hex()))
+            }
+            None => Ok(format!("{}::{}", self.place, self.function)),
         }
     }
 }
@@ -78,7 +97,7 @@ mod tests {
     #[test]
     fn arguments_never_run_into_each_other_and_stand_in_no_key() {
         let key = |parts: &[&str]| {
-            let all = parts.iter().fold(KeyParts::of("m::f"), |key, part| key.part(part));
+            let all = parts.iter().fold(KeyParts::of("m", "f"), |key, part| key.part(part));
             all.key().unwrap()
         };
         let lists: [&[&str]; 6] = [&[], &[""], &["ab"], &["a", "b"], &["a\",\"b"], &["ab", ""]];
@@ -88,12 +107,27 @@ mod tests {
             }
         }
         assert!(key(&["hunter2"]).starts_with("m::f:") && !key(&["hunter2"]).contains("hunter2"));
-        assert_ne!(KeyParts::of("f").part("1").key().unwrap(), KeyParts::of("f").part(&1).key().unwrap());
+        let f = || KeyParts::of("m", "f");
+        assert_ne!(f().part("1").key().unwrap(), f().part(&1).key().unwrap());
     }
 
     #[test]
     fn what_does_not_serialise_is_an_error_and_no_key() {
         let bad = std::collections::HashMap::from([((1, 2), 3)]);
-        assert_eq!(KeyParts::of("f").part(&bad).part(&1).key().unwrap_err().kind(), ErrorKind::Encode);
+        assert_eq!(KeyParts::of("m", "f").part(&bad).part(&1).key().unwrap_err().kind(), ErrorKind::Encode);
+    }
+
+    #[test]
+    fn a_function_is_told_by_what_stands_around_it() {
+        for (item, place) in [
+            ("app::m::f::here", "app::m"),
+            ("app::m::f::{{closure}}::here", "app::m"),
+            ("app::m::A::f::{{closure}}::here", "app::m::A"),
+            ("<app::m::A as app::m::T>::f::here", "<app::m::A as app::m::T>"),
+            ("app::m::outer::{{closure}}::f::{{closure}}::here", "app::m::outer::{{closure}}"),
+            ("here", ""),
+        ] {
+            assert_eq!(around(item), place);
+        }
     }
 }

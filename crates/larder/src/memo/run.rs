@@ -136,8 +136,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Slot<T> {
 }
 
 #[doc(hidden)]
-pub fn own_key(function: &str, key: Result<String, Error>) -> Result<String, Error> {
-    key.map(|key| format!("{function}\0{key}"))
+pub fn own_key(place: &str, function: &str, this: &str, key: Result<String, Error>) -> Result<String, Error> {
+    key.map(|key| format!("{place}::{function}\0{this}\0{key}"))
 }
 
 #[doc(hidden)]
