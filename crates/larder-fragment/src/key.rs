@@ -69,6 +69,7 @@ fn digit(nibble: u8) -> char {
 mod tests {
     use super::*;
 
+    /// FRAG-06, FRAG-08, FRAG-09.
     #[test]
     fn a_fragment_is_called_as_in_django() {
         let none: [&str; 0] = [];

@@ -31,13 +31,17 @@
 //! | `{% endcache %}` | the same; `{% endcall %}` |
 //!
 //! The name is a literal, with or without quotes; in the call it is an expression. Everything else is an expression. The syntax for the tag has to
-//! be MiniJinja's own; with other delimiters, write the call.
+//! be MiniJinja's own; with other delimiters, write the call. A value to vary on that is undefined is an error in a strict environment, and like an empty text in others, as
+//! in Django.
+//!
+//! What is in a fragment is the body of a call, where MiniJinja has neither blocks nor `super()`. Write the fragment inside the block,
+//! `{% block b %}{% cache 500 b %}…{% endcache %}{% endblock %}`, and take what the parent has before it: `{% set parent = super() %}`.
 
 use std::borrow::Cow;
 
 use larder_core::Tag;
 use minijinja::value::{Kwargs, Rest, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, State, Value};
+use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value};
 
 use crate::fragments::{Fragments, RenderError};
 use crate::markup::Markup;
@@ -107,6 +111,13 @@ fn cached(
     let name = name.as_str().ok_or_else(|| {
         Error::new(ErrorKind::InvalidOperation, "the name of a cached fragment is no text; put it in quotes")
     })?;
+    let strict =
+        matches!(state.env().undefined_behavior(), UndefinedBehavior::Strict | UndefinedBehavior::SemiStrict);
+    if strict && let Some(place) = vary_on.iter().position(Value::is_undefined) {
+        // All for whom it is not there would share one fragment.
+        let what = format!("value {} that the cached fragment {name:?} varies on is undefined", place + 1);
+        return Err(Error::new(ErrorKind::UndefinedError, what));
+    }
     let caller: Value = options.get("caller").map_err(|_| {
         Error::new(
             ErrorKind::InvalidOperation,

@@ -47,6 +47,7 @@ impl Site {
     }
 }
 
+/// FRAG-01.
 #[tokio::test]
 async fn another_template_with_the_same_name_and_values_shows_the_first_content() {
     let site = Site::new();
@@ -56,6 +57,7 @@ async fn another_template_with_the_same_name_and_values_shows_the_first_content(
     assert_eq!(two, "<p>two</p>");
 }
 
+/// FRAG-02.
 #[tokio::test]
 async fn different_values_are_different_fragments_and_values_are_compared_as_text() {
     let site = Site::new();
@@ -84,6 +86,7 @@ async fn values_may_have_spaces_and_be_very_long() {
     assert_eq!(site.bodies(), 1);
 }
 
+/// FRAG-03.
 #[tokio::test]
 async fn a_timeout_may_be_a_variable_that_is_a_number_and_nothing_else() {
     let site = Site::new();
@@ -139,6 +142,7 @@ async fn a_call_with_too_little_is_an_error_that_says_what_it_wants() {
     }
 }
 
+/// FRAG-11.
 #[tokio::test]
 async fn a_fragment_is_deleted_from_code_by_its_name_and_values() {
     let site = Site::new();
@@ -153,6 +157,7 @@ async fn a_fragment_is_deleted_from_code_by_its_name_and_values() {
     assert_eq!(site.bodies(), 3);
 }
 
+/// FRAG-12.
 #[tokio::test]
 async fn an_empty_fragment_is_kept_as_such() {
     let site = Site::new();
@@ -229,6 +234,46 @@ async fn a_fragment_inside_itself_does_not_wait_for_itself() {
     let site = Site::new();
     let source = "{% cache 100 a %}1{% cache 100 a %}2{% endcache %}{% endcache %}";
     assert_eq!(site.html(source, context!()).unwrap(), "12");
+}
+
+#[tokio::test]
+async fn fragments_in_blocks_loops_macros_and_included_templates_are_kept() {
+    let site = Site::new();
+    let mut env = site.env.clone();
+    env.set_loader(fragment::loader(|name| {
+        let source = match name {
+            "base.html" => "<{% block b %}base{% endblock %}>",
+            "one.html" => "{% cache 100 one x %}{{ count() }}{{ x }}{% endcache %}",
+            "macros.html" => {
+                "{% macro m(x) %}{% cache 100 m x %}{{ count() }}[{{ x }}]{% endcache %}{% endmacro %}"
+            }
+            _ => {
+                "{% extends 'base.html' %}{% from 'macros.html' import m %}{% block b %}{% set parent = super() %}\
+                 {% cache None child %}{{ count() }}{{ parent }}{% for x in xs %}{% include 'one.html' %}{{ m(x) }}{% endfor %}\
+                 {% endcache %}{% endblock %}"
+            }
+        };
+        Ok(Some(source.to_owned()))
+    }));
+    for xs in [[1, 2], [3, 4]] {
+        let html = env.get_template("page.html").unwrap().render(context! { xs }).unwrap();
+        assert_eq!(html, "<base1[1]2[2]>");
+    }
+    assert_eq!(site.bodies(), 5);
+    let one = env.get_template("one.html").unwrap();
+    assert_eq!(one.render(context! { x => 2 }).unwrap(), "2");
+    assert_eq!(site.bodies(), 5, "what is included is kept for itself");
+}
+
+#[tokio::test]
+async fn what_is_undefined_is_no_value_to_vary_on_where_undefined_is_an_error() {
+    let mut site = Site::new();
+    let source = "{% cache 100 test 1 user.nmae %}x{% endcache %}";
+    assert_eq!(site.html(source, context! { user => "ada" }).unwrap(), "x");
+    site.env.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+    let error = site.html(source, context! { user => context! { name => "ada" } }).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UndefinedError);
+    assert!(error.to_string().contains("value 2 that the cached fragment \"test\" varies on"), "{error}");
 }
 
 #[tokio::test]

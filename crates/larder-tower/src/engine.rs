@@ -142,8 +142,8 @@ impl Engine {
             Ok(facts) => facts,
             Err(reason) => return Entrance::Bypass(reason),
         };
-        // A site of zero seconds still stores the pages that say how long themselves.
-        if settings.timeout.is_zero() && settings.level == Level::Page {
+        // A site of zero seconds still stores the pages that say how long themselves, and a function may say it of any page.
+        if settings.timeout.is_zero() && settings.level == Level::Page && settings.timeout_fn.is_none() {
             return Entrance::Bypass(Reason::ZeroTimeout);
         }
         let Some(Chosen { cache, own_id }) = choose(settings, &parts.extensions) else {

@@ -30,17 +30,20 @@ pub struct Courses {
 
 /// The whole application.
 pub fn app(courses: Courses) -> Router {
+    // For clients: what a browser kept for a quarter of an hour, no write here could make it forget.
+    let ask_again = || cache_control().max_age(0);
     let api = Router::new()
         .route(
             "/api/courses",
             get(courses::list)
                 .layer(cache_page(TIMEOUT).tags(["course_list"]))
                 .layer(from_fn(query::canonical))
+                .layer(ask_again())
                 .merge(post(courses::create).layer(invalidates(["course_list"]))),
         )
         .route(
             "/api/courses/{id}",
-            get(courses::detail).layer(cache_page(TIMEOUT)).merge(
+            get(courses::detail).layer(cache_page(TIMEOUT)).layer(ask_again()).merge(
                 axum::routing::put(courses::update)
                     .delete(courses::delete)
                     .layer(invalidates(["course:{id}", "course_list"])),

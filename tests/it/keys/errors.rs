@@ -92,6 +92,27 @@ async fn a_page_lives_as_long_as_a_function_of_request_and_response_says() {
 }
 
 #[tokio::test]
+async fn a_function_says_how_long_where_the_layer_itself_says_not_at_all() {
+    let runs = Runs::default();
+    let page = cache_page(0).cache(memory()).timeout_fn(|made| match made.uri.path() {
+        "/kept" => Timeout::secs(60),
+        "/never" => Timeout::FOREVER,
+        _ => Timeout::DEFAULT,
+    });
+    let seen = runs.clone();
+    let handler = move || {
+        let run = seen.next();
+        async move { format!("run {run}") }
+    };
+    let app = Router::new().route("/{what}", get(handler).layer(page));
+    for (path, is_stored) in [("/kept", true), ("/never", true), ("/other", false)] {
+        assert_eq!(ask(&app, asked(path)).await.is_stored(), is_stored, "{path}");
+        assert_eq!(ask(&app, asked(path)).await.is_hit(), is_stored, "{path}");
+    }
+    assert_eq!(runs.count(), 4);
+}
+
+#[tokio::test]
 async fn a_page_timeout_of_the_handler_still_shortens_it() {
     let handler = || async { (PageTimeout::secs(3), "hello") };
     let page = cache_page(60).cache(memory()).timeout_fn(|_| Timeout::secs(30));

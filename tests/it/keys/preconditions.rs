@@ -94,6 +94,11 @@ async fn a_write_runs_only_on_the_version_that_it_names() {
                 (412, format!("\"v{version}\"")),
                 "{source} {method}"
             );
+            // A weak tag says that two are alike, not that they are the same; and what is no tag is no permission.
+            for other in [&format!("W/\"v{version}\""), "v3", "", "\"v1\", *"] {
+                let other = send(&app, method.clone(), &[("if-match", other)]).await;
+                assert_eq!(other.status, 412, "{source} {method}");
+            }
             assert_eq!(thing.version(), version, "{source} {method}: nothing was written");
             let current = format!("\"v1\", \"v{version}\"");
             let new = send(&app, method.clone(), &[("if-match", &current)]).await;

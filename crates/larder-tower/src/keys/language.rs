@@ -27,10 +27,18 @@ impl Languages {
     /// The one asked for with the greatest weight; the first if none is.
     pub(crate) fn choose(&self, headers: &HeaderMap) -> HeaderValue {
         let mut best: Option<(f32, &HeaderValue)> = None;
-        for (range, weight) in asked(headers) {
-            let matching = if range == "*" { self.0.first() } else { self.matching(&range) };
-            if let Some(language) = matching.filter(|_| weight > best.map_or(0.0, |(most, _)| most)) {
-                best = Some((weight, language));
+        let asked: Vec<_> = asked(headers).collect();
+        let refused = |language: &HeaderValue| {
+            let mut refusals = asked.iter().filter(|(range, weight)| *weight == 0.0 && range != "*");
+            refusals.any(|(range, _)| self.matching(range) == Some(language))
+        };
+        // Once, however many of them a client sends.
+        let has_any = asked.iter().any(|(range, _)| range == "*");
+        let any = has_any.then(|| self.0.iter().find(|language| !refused(language))).flatten();
+        for (range, weight) in &asked {
+            let matching = if range == "*" { any } else { self.matching(range) };
+            if let Some(language) = matching.filter(|_| *weight > best.map_or(0.0, |(most, _)| most)) {
+                best = Some((*weight, language));
             }
         }
         best.map_or_else(|| self.0[0].clone(), |(_, language)| language.clone())
@@ -81,6 +89,9 @@ mod tests {
             ("es, fr;q=0.4, de;q=0.6", "de-CH"),
             ("fr;q=0", "en"),
             ("*, fr;q=0.5", "en"),
+            ("en;q=0, *", "de-CH"),
+            ("en;q=0, de;q=0, *;q=0.1", "fr"),
+            ("*;q=0", "en"),
             ("fr;q=x, de", "de-CH"),
             (";;,,q=", "en"),
         ] {

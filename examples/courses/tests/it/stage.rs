@@ -59,6 +59,11 @@ impl Stage {
         }
     }
 
+    /// Where a browser finds it.
+    pub(crate) fn url(&self, path: &str) -> String {
+        self.served.url(path)
+    }
+
     /// Somebody who is not logged in.
     pub(crate) fn anonymous(&self) -> Visitor {
         Visitor { base: self.served.url(""), cookie: None }
