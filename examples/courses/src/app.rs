@@ -36,14 +36,13 @@ pub fn app(courses: Courses) -> Router {
         .route(
             "/api/courses",
             get(courses::list)
-                .layer(cache_page(TIMEOUT).tags(["course_list"]))
-                .layer(from_fn(query::canonical))
-                .layer(ask_again())
+                // The outermost first.
+                .layer((ask_again(), from_fn(query::canonical), cache_page(TIMEOUT).tags(["course_list"])))
                 .merge(post(courses::create).layer(invalidates(["course_list"]))),
         )
         .route(
             "/api/courses/{id}",
-            get(courses::detail).layer(cache_page(TIMEOUT)).layer(ask_again()).merge(
+            get(courses::detail).layer((ask_again(), cache_page(TIMEOUT))).merge(
                 axum::routing::put(courses::update)
                     .delete(courses::delete)
                     .layer(invalidates(["course:{id}", "course_list"])),
