@@ -95,7 +95,7 @@ async fn a_write_runs_only_on_the_version_that_it_names() {
                 "{source} {method}"
             );
             // A weak tag says that two are alike, not that they are the same; and what is no tag is no permission.
-            for other in [&format!("W/\"v{version}\""), "v3", "", "\"v1\", *"] {
+            for other in [&*format!("W/\"v{version}\""), "v3", "\"v1\", *"] {
                 let other = send(&app, method.clone(), &[("if-match", other)]).await;
                 assert_eq!(other.status, 412, "{source} {method}");
             }
@@ -118,7 +118,14 @@ async fn a_write_without_a_condition_is_428_where_one_is_required() {
     let thing = Thing::at(3);
     for (source, app) in both(&thing, PreconditionsLayer::require) {
         for method in [Method::PUT, Method::PATCH, Method::DELETE] {
-            for fields in [&[][..], &[("if-none-match", "\"v1\"")]] {
+            let unconditional: [&[(&str, &str)]; 5] = [
+                &[],
+                &[("if-none-match", "\"v1\"")],
+                &[("if-match", "")],
+                &[("if-match", " ,")],
+                &[("if-unmodified-since", "yesterday")],
+            ];
+            for fields in unconditional {
                 let refused = send(&app, method.clone(), fields).await;
                 assert_eq!(refused.status.as_u16(), 428, "{source} {method}");
                 assert_eq!(refused.field("cache-control"), "no-store");

@@ -191,7 +191,7 @@ where
         Box::pin(async move {
             let (parts, body) = request.into_parts();
             let (method, now) = (parts.method.clone(), layer.clock.now());
-            if layer.required.contains(&method) && !guards_a_write(&parts.headers) {
+            if layer.required.contains(&method) && !guards_a_write(&parts.headers, now) {
                 return Ok(required());
             }
             let reads = matches!(method, Method::GET | Method::HEAD);
@@ -275,10 +275,12 @@ fn is_conditional(headers: &HeaderMap) -> bool {
 }
 
 /// Whether a write says what it expects to find. That there be something else than a certain version is no such thing.
-fn guards_a_write(headers: &HeaderMap) -> bool {
+fn guards_a_write(headers: &HeaderMap, now: UnixMillis) -> bool {
     let creates =
         headers.get(header::IF_NONE_MATCH).is_some_and(|value| value.as_bytes().trim_ascii() == b"*");
-    creates || headers.contains_key(header::IF_MATCH) || headers.contains_key(header::IF_UNMODIFIED_SINCE)
+    // Of what is not there, nothing holds. A field that is empty, or no date, is no condition and would let anything pass.
+    let nothing = Validators { etag: None, last_modified: None, date: None };
+    creates || evaluate_conditional(&Method::PUT, headers, &nothing, now) == Precondition::Failed
 }
 
 /// A GET of the same URL, by the same user, without a body and without conditions.
