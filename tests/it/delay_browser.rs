@@ -12,6 +12,8 @@ use larder_tests::serve;
 use fantoccini::{Client, Locator};
 
 const DELAY: f64 = 0.4;
+/// A browser on a busy machine takes its time.
+const PATIENT: Duration = Duration::from_secs(60);
 
 /// What a card shows after a load.
 #[derive(Debug, PartialEq)]
@@ -27,7 +29,7 @@ struct Card {
 async fn press(page: &Client, id: &str, loads: u32) -> Card {
     page.find(Locator::Css(&format!("#{id} button"))).await.unwrap().click().await.unwrap();
     let loaded = format!("#{id}[data-loads='{loads}']");
-    page.wait().at_most(Duration::from_secs(10)).for_element(Locator::Css(&loaded)).await.unwrap();
+    page.wait().at_most(PATIENT).for_element(Locator::Css(&loaded)).await.unwrap();
     let shown = async |css: &str| {
         page.find(Locator::Css(&format!("#{id} {css}"))).await.unwrap().text().await.unwrap()
     };
@@ -56,8 +58,8 @@ async fn the_page_shows_a_miss_then_a_hit_then_after_clearing_a_miss_again() {
 
         let second = press(page, "hello", 2).await;
         assert_eq!((second.badge.as_str(), second.history), ("hit", 2));
-        assert!(second.ms < 400, "a hit doesn't wait: {second:?}");
         assert_eq!(second.time, first.time);
+        assert_eq!(api.calls().counts().total, 1, "a hit doesn't wait for the API");
 
         let (one, two) = (press(page, "uncached", 1).await, press(page, "uncached", 2).await);
         assert_eq!((one.badge.as_str(), two.badge.as_str()), ("no layer", "no layer"));
@@ -65,13 +67,13 @@ async fn the_page_shows_a_miss_then_a_hit_then_after_clearing_a_miss_again() {
 
         page.find(Locator::Id("clear")).await.unwrap().click().await.unwrap();
         let cleared = Locator::XPath("//button[@id='clear'][text()='Cleared']");
-        page.wait().at_most(Duration::from_secs(5)).for_element(cleared).await.unwrap();
+        page.wait().at_most(PATIENT).for_element(cleared).await.unwrap();
         let third = press(page, "hello", 3).await;
         assert_eq!((third.badge.as_str(), third.history), ("miss, stored", 3));
         assert_ne!(third.time, first.time);
 
         let calls = Locator::XPath("//*[@id='calls'][text()='4']");
-        page.wait().at_most(Duration::from_secs(5)).for_element(calls).await.unwrap();
+        page.wait().at_most(PATIENT).for_element(calls).await.unwrap();
     })
     .await;
     assert_eq!(api.calls().counts().total, 4);

@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use crate::fed::soon;
-use crate::support::{ask, get_with};
+use crate::support::{ask, get_with, with_patience};
 
 const MEMBER: &str = "g3_fleet::a_member_of_a_fleet_does_as_it_is_told";
 const PROCESSES: usize = 4;
@@ -167,7 +167,7 @@ async fn a_member_of_a_fleet_does_as_it_is_told() {
 
 async fn four_processes_ask_once(store: &str) {
     let more = if store.contains('?') { '&' } else { '?' };
-    let store = format!("{store}{more}prefix=fleet{}&lease=1s&deadline=60s", std::process::id());
+    let store = with_patience(&format!("{store}{more}prefix=fleet{}&lease=2s", std::process::id()));
     // Whatever has to be made first (a table, say) is there.
     let cache = larder::open(&store).unwrap();
     cache.clear().await.unwrap();
@@ -176,7 +176,7 @@ async fn four_processes_ask_once(store: &str) {
         fleet.tell(&format!("{way} /{way}"));
         let (_, first) = fleet.asked().await;
         // Longer than the lease lives without being renewed: others have the time to ask.
-        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
         assert!(fleet.lines.try_recv().is_err(), "{way}: a second one asks");
         first.answer.send(format!("the {way}")).unwrap();
         assert_eq!(fleet.done(PROCESSES).await, BTreeSet::from([format!("the {way}")]), "{way}");

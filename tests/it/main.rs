@@ -5,6 +5,7 @@ mod bad_input;
 mod compose;
 mod delay;
 mod delay_browser;
+mod delay_stores;
 mod django_cc;
 mod django_cg;
 mod django_ck;

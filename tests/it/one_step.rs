@@ -13,10 +13,7 @@ use larder_tests::proxy::{Proxies, Steps};
 use larder_tests::{env, reqwest::Url};
 use tempfile::TempDir;
 
-use crate::support::{ask, origin, request};
-
-/// A busy machine must not make a test fail.
-const PATIENT: &str = "deadline=60s";
+use crate::support::{ask, origin, request, with_patience};
 
 /// Nobody else on the same server has it.
 fn prefix() -> String {
@@ -33,14 +30,13 @@ async fn through_a_proxy(url: &str) -> (Proxies, String) {
     let address = proxies.addresses()[0];
     url.set_host(Some(&address.ip().to_string())).expect("a host that can be set");
     url.set_port(Some(address.port())).expect("a port that can be set");
-    (proxies, format!("{url}?prefix={}&{PATIENT}", prefix()))
+    (proxies, with_patience(&format!("{url}?prefix={}", prefix())))
 }
 
 async fn memcached(servers: usize) -> (Proxies, String) {
     let proxies = Proxies::before(&env::memcached()[..servers]).await;
     let addresses: Vec<String> = proxies.addresses().iter().map(ToString::to_string).collect();
-    let url = format!("memcached://{}?prefix={}&max_silence=60s&{PATIENT}", addresses.join(","), prefix());
-    (proxies, url)
+    (proxies, with_patience(&format!("memcached://{}?prefix={}", addresses.join(","), prefix())))
 }
 
 /// A page with as many tags as its path says, and these lines of `Vary`: `/3/cookie`.
@@ -172,7 +168,7 @@ async fn a_hit_is_one_statement_in_sqlite() {
     let directory = TempDir::new().expect("a directory");
     let statements = Statements::default();
     let _counting = tracing::subscriber::set_default(statements.clone());
-    let url = format!("sqlite://{}?{PATIENT}", directory.path().join("cache.db").display());
+    let url = with_patience(&format!("sqlite://{}", directory.path().join("cache.db").display()));
     each_hit_is_one_step(&url, || {
         let count = statements.0.swap(0, Ordering::SeqCst);
         Steps { each: vec![count], rounds: count }

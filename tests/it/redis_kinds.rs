@@ -1,13 +1,9 @@
 //! Redis as one server, as a Cluster, under Sentinel and with replicas: pages, values and tags end to end, in the real servers.
 
-use std::time::Duration;
-
 use axum::{Router, routing::get};
-use delay::httpbin::StandIn;
-use delay::{Delay, Httpbin, app};
 use larder::Cache;
 use larder::prelude::*;
-use larder_tests::{client, env, serve};
+use larder_tests::env;
 
 use crate::support::{Runs, ask, get as request};
 
@@ -70,29 +66,5 @@ async fn a_primary_under_sentinel_and_its_replicas() {
     pages_and_values(&url).await;
     if let Some(replicas) = replicas {
         pages_and_values(&replicas).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_delay_example_works_with_each_of_them() {
-    let cluster = env::redis_cluster_url();
-    let _alone = env::alone_with(&cluster);
-    for url in [env::redis_url(), cluster, env::redis_sentinel_url()] {
-        let api = StandIn::start().await.expect("a stand-in");
-        let httpbin = Httpbin::new(&api.url(), 0.0).expect("an address");
-        let (cache, _) = two(&url, "delay");
-        let site = serve(app(Delay { cache: cache.clone(), httpbin, calls: Some(api.calls()) })).await;
-        // The store may be under way while the next request comes; that one is answered by the same run.
-        for tries in 1.. {
-            let answer = client().get(site.url("/playground/hello/")).timeout(Duration::from_secs(60)).send();
-            let answer = answer.await.expect("an answer");
-            let status = answer.headers()["cache-status"].to_str().expect("text").to_owned();
-            if status.starts_with("larder; hit") {
-                break;
-            }
-            assert!(tries < 1_000 && (tries == 1 || status.contains("collapsed")), "{url}: {status}");
-        }
-        assert_eq!(api.calls().counts().total, 1, "{url}");
-        cache.clear().await.expect("cleared");
     }
 }

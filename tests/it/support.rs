@@ -29,8 +29,15 @@ pub(crate) fn memory() -> Cache {
 
 /// A cache by its URL, with a deadline that a busy machine keeps.
 pub(crate) fn patient(url: &str) -> Cache {
+    larder::open(&with_patience(url)).expect("a cache")
+}
+
+/// The URL with the patience that a store on a busy machine needs: no connection is given up because nobody had a turn.
+pub(crate) fn with_patience(url: &str) -> String {
     let more = if url.contains('?') { '&' } else { '?' };
-    larder::open(&format!("{url}{more}deadline=60s")).expect("a cache")
+    let connected = ["redis", "memcached"].iter().any(|scheme| url.starts_with(scheme));
+    let connections = if connected { "&connect_timeout=60s&max_silence=60s" } else { "" };
+    format!("{url}{more}deadline=60s{connections}")
 }
 
 /// A GET without any field.

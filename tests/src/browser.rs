@@ -25,6 +25,9 @@ const FLAGS: [&str; 10] = [
     "--disable-sync",
 ];
 
+/// How often a browser is started that does not come up.
+const TRIES: usize = 3;
+
 /// A browser session with a profile of its own, so an empty cache and no cookies.
 ///
 /// The profile is a temporary directory that chromedriver makes for each session and removes with it.
@@ -53,22 +56,25 @@ impl Browser {
     /// whatever `visit` panics with.
     pub async fn with<T>(visit: impl AsyncFnOnce(&Client) -> T) -> T {
         let url = env::chromedriver_url();
-        let client = ClientBuilder::new(HttpConnector::new())
-            .capabilities(capabilities(env::chromium()))
-            .connect(&url)
-            .await
-            .unwrap_or_else(|error| panic!("chromedriver at {url} starts no browser: {error}"));
+        let client = started(&url).await;
         let outcome = catch(visit(&client)).await;
-        // The visit's own panic tells more than a failed goodbye would.
-        let closed = client.close().await;
-        match outcome {
-            Ok(value) => {
-                closed.expect("the browser closes");
-                value
-            }
-            Err(panic) => std::panic::resume_unwind(panic),
+        // What was to be seen was seen; a browser that stays ends with its driver.
+        _ = client.close().await;
+        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+/// A browser that runs. Its first start may take longer than chromedriver waits for, when the disk is cold and others are at work.
+async fn started(url: &str) -> Client {
+    let mut builder = ClientBuilder::new(HttpConnector::new());
+    builder.capabilities(capabilities(env::chromium()));
+    for _ in 1..TRIES {
+        if let Ok(client) = builder.connect(url).await {
+            return client;
         }
     }
+    let client = builder.connect(url).await;
+    client.unwrap_or_else(|error| panic!("chromedriver at {url} starts no browser: {error}"))
 }
 
 fn capabilities(chromium: Option<String>) -> Capabilities {

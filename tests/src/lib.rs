@@ -14,11 +14,15 @@
 //! ```
 
 pub mod browser;
+mod certificates;
 pub mod env;
 mod http;
 pub mod names;
+mod ports;
 pub mod proxy;
 
+pub use certificates::certificates;
 pub use http::{Served, client, http2_client, serve};
+pub use ports::own_port;
 /// The HTTP client of the tests, re-exported so that one version serves them all.
 pub use reqwest;

@@ -10,13 +10,18 @@ mod warm;
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use args::{Command, CommandLine};
 use failure::Failure;
 use output::Output;
 
 fn main() -> ExitCode {
+    // With a number it is that of keys.
+    if std::env::args_os().skip(1).eq(["--version"]) {
+        let _ = writeln!(std::io::stdout(), "{}", CommandLine::command().render_version().trim_end());
+        return ExitCode::SUCCESS;
+    }
     let args = match CommandLine::try_parse() {
         Ok(args) => args,
         Err(error) => return failure::usage(&error),

@@ -1,5 +1,9 @@
 //! The driver's errors in Larder's words.
 
+use std::error::Error as _;
+use std::io;
+use std::sync::Arc;
+
 use larder_core::{Error, ErrorKind};
 use redis::{ErrorKind as Driver, RedisError, ServerErrorKind as Server};
 
@@ -11,7 +15,8 @@ pub(crate) fn mapped(error: RedisError) -> Error {
             (ErrorKind::Deadline, "the Redis server did not answer in time".to_owned())
         }
         Driver::Io | Driver::ClusterConnectionNotFound => {
-            (ErrorKind::Unavailable, format!("the Redis server can't be reached: {}", error.category()))
+            let why = system(&error).map_or_else(|| error.category().to_owned(), io::Error::to_string);
+            (ErrorKind::Unavailable, format!("the Redis server can't be reached: {why}"))
         }
         Driver::MasterNameNotFoundBySentinel => {
             (ErrorKind::Unavailable, format!("there is no Redis primary now: {}", error.category()))
@@ -43,6 +48,12 @@ fn code(error: &RedisError) -> &str {
     error.code().unwrap_or_else(|| error.category())
 }
 
+/// What the system, or TLS, said of a connection.
+fn system(error: &RedisError) -> Option<&io::Error> {
+    let shared = error.source()?.downcast_ref::<Arc<dyn std::error::Error + Send + Sync>>()?;
+    shared.downcast_ref()
+}
+
 /// Whether a connection is of no more use after this.
 pub(crate) fn is_fatal(error: &RedisError) -> bool {
     // A primary that was demoted stays connected; a new connection finds the new one.
@@ -67,5 +78,7 @@ mod tests {
         assert_eq!(io(std::io::ErrorKind::ConnectionRefused), ErrorKind::Unavailable);
         assert_eq!(io(std::io::ErrorKind::BrokenPipe), ErrorKind::Unavailable);
         assert_eq!(io(std::io::ErrorKind::TimedOut), ErrorKind::Deadline);
+        let refused = mapped(std::io::Error::from_raw_os_error(111).into());
+        assert!(refused.to_string().contains("os error 111"), "{refused}");
     }
 }

@@ -30,12 +30,13 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         Httpbin::new(&base, args.delay).map_err(|error| Failure::usage(format!("--httpbin: {error}")))?;
     let listener = listen(&args.listen).await?;
     let addr = listener.local_addr().map_err(|error| Failure::io(error.to_string()))?;
+    let told_to_stop = told_to_stop();
     // Whoever closed the other end, as `| head` does, still wants the server.
     let _ = writeln!(std::io::stdout(), "{}", greeting(addr, &httpbin, cache.name(), stand_in.is_some()));
 
     let (stopping, mut stopped) = watch::channel(false);
     tokio::spawn(async move {
-        told_to_stop().await;
+        told_to_stop.await;
         stopping.send_replace(true);
     });
     let mut told = stopped.clone();
@@ -80,15 +81,19 @@ fn greeting(addr: SocketAddr, httpbin: &Httpbin, cache: &str, stand_in: bool) ->
     )
 }
 
+/// Ctrl-C, or what else ends a program. From this call on: whoever is greeted may send it.
 #[cfg(unix)]
-async fn told_to_stop() {
+fn told_to_stop() -> impl Future<Output = ()> + Send {
     use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        },
-        Err(_) => drop(tokio::signal::ctrl_c().await),
+    let signals = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+    async move {
+        match signals {
+            [Ok(mut interrupt), Ok(mut terminate)] => tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            },
+            _ => drop(tokio::signal::ctrl_c().await),
+        }
     }
 }
 

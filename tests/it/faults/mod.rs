@@ -4,7 +4,7 @@
 //! Only here do caches have the short deadline that they have by themselves. Attempts are counted; milliseconds are printed.
 
 mod load;
-mod own;
+pub(crate) mod own;
 mod places;
 mod rogue;
 mod servers;

@@ -3,13 +3,14 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use larder_tests::own_port;
 use sqlx::Connection as _;
 use tempfile::TempDir;
 
@@ -83,7 +84,7 @@ impl Own {
         // Servers under other users have to get there.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("our own directory");
         let options = options.iter().map(|&option| option.to_owned()).collect();
-        let own = Self { kind, port: free_port(), options, child: None, folder };
+        let own = Self { kind, port: own_port(), options, child: None, folder };
         own.prepare();
         own
     }
@@ -256,11 +257,6 @@ impl Drop for Own {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("a bound listener has an address").port()
 }
 
 /// PostgreSQL's startup packet, protocol 3.0.

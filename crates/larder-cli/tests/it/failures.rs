@@ -28,7 +28,10 @@ fn a_wrong_command_line_is_an_error_that_says_what_would_be_right() {
     larder(&["--cache", "dummy:", "get", "a", "--raw", "--json"]).refused(&["--raw", "--json"]);
     let help = larder(&["--help"]);
     assert!(help.code == 0 && help.text().contains("Exit codes: 0"), "{help:?}");
-    assert_eq!(larder(&["-V"]).text(), concat!("larder ", env!("CARGO_PKG_VERSION"), "\n"));
+    for version in ["-V", "--version"] {
+        larder(&[version]).printed(concat!("larder ", env!("CARGO_PKG_VERSION"), "\n"));
+    }
+    larder(&["--version", "2"]).refused(&["Usage: larder"]);
 }
 
 #[cfg(feature = "default")]

@@ -19,6 +19,9 @@ use crate::pack;
 use crate::tag::Tag;
 use crate::timeout::Timeout;
 
+/// How often a count is begun that others begin and remove at the same time.
+const CREATIONS: usize = 100;
+
 pub(super) type Running<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 impl Cache {
@@ -75,11 +78,21 @@ impl Cache {
 
     /// Adds to a stored integer and gives the sum; its expiry stays.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), larder_core::Error> {
+    /// # let cache = larder_core::Cache::new(larder_testkit::Plain::default());
+    /// cache.set("seats", 41).await?;
+    /// assert_eq!(cache.incr("seats", 1).await?, 42);
+    /// assert_eq!(cache.incr("visits", 1).ignore_key_check(true).await?, 1);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
-    /// When awaited: [`NotFound`](ErrorKind::NotFound) if there is none (nothing is created), [`Value`](ErrorKind::Value) if it is not
+    /// When awaited: [`NotFound`](ErrorKind::NotFound) if there is none (nothing is created, unless
+    /// [`ignore_key_check`](Incr::ignore_key_check) is said), [`Value`](ErrorKind::Value) if it is not
     /// an integer or would overflow, what the backend gives, and [`Deadline`](ErrorKind::Deadline).
     pub fn incr<'a>(&'a self, key: &'a str, delta: i64) -> Incr<'a> {
-        Incr { cache: self, key, version: None, delta: Some(delta) }
+        Incr { cache: self, key, version: None, delta: Some(delta), creates: false }
     }
 
     /// Subtracts from a stored integer; as [`incr`](Self::incr).
@@ -87,7 +100,7 @@ impl Cache {
     /// # Errors
     /// When awaited: as [`incr`](Self::incr).
     pub fn decr<'a>(&'a self, key: &'a str, delta: i64) -> Incr<'a> {
-        Incr { cache: self, key, version: None, delta: delta.checked_neg() }
+        Incr { delta: delta.checked_neg(), ..self.incr(key, 0) }
     }
 
     /// The value under `key`.
@@ -331,6 +344,24 @@ pub struct Incr<'a> {
     key: &'a str,
     version: Option<u64>,
     delta: Option<i64>,
+    creates: bool,
+}
+
+impl Incr<'_> {
+    /// Whether a key that is not there counts from 0, without an expiry, instead of being an error. django-redis: `ignore_key_check`.
+    pub fn ignore_key_check(mut self, ignore: bool) -> Self {
+        self.creates = ignore;
+        self
+    }
+
+    async fn count(&self, key: &Key, delta: i64) -> Result<Option<i64>, Error> {
+        let cache = self.cache;
+        // Only a valid value is counted on: an invalidated one is absent.
+        if !cache.capabilities().verifies && cache.lookup_one(key).await?.is_none() {
+            return Ok(None);
+        }
+        cache.within(Operation::Incr, cache.inner.backend.incr(key, delta, cache.inner.clock.now())).await
+    }
 }
 
 operation!(
@@ -343,17 +374,19 @@ operation!(
             .delta
             .ok_or_else(|| Error::new(ErrorKind::Value, "this many can't be subtracted from an i64"))?;
         let key = cache.value_key(this.key, this.version);
-        // Only a valid value is counted on: an invalidated one is absent.
-        let found = cache.capabilities().verifies || cache.lookup_one(&key).await?.is_some();
-        let sum = match found {
-            true => {
-                cache
-                    .within(Operation::Incr, cache.inner.backend.incr(&key, delta, cache.inner.clock.now()))
-                    .await?
+        for _ in 0..CREATIONS {
+            if let Some(sum) = this.count(&key, delta).await? {
+                return Ok(sum);
             }
-            false => None,
-        };
-        sum.ok_or_else(nothing_to_count_on)
+            if !this.creates {
+                break;
+            }
+            let value = Value::Bytes(cache.inner.codec.encode(&delta)?);
+            if cache.store(&key, value, Timeout::FOREVER, &[], When::Absent).await? {
+                return Ok(delta);
+            }
+        }
+        Err(nothing_to_count_on())
     },
     or || Err(nothing_to_count_on())
 );

@@ -12,7 +12,7 @@ use crate::proxy::{Proxy, Spoil};
 use crate::servers::Server;
 
 fn over(address: String) -> Cache {
-    let backend = Memcached::builder([address]).max_silence(Duration::from_millis(500)).build().unwrap();
+    let backend = Memcached::builder([address]).max_silence(Duration::from_secs(2)).build().unwrap();
     Cache::builder(backend).deadline(PATIENT).no_breaker().build().unwrap()
 }
 

@@ -13,8 +13,13 @@ use crate::servers::Server;
 
 const SILENCE: Duration = Duration::from_millis(300);
 
-fn over(addresses: Vec<String>, deadline: Duration) -> Cache {
-    let backend = Memcached::builder(addresses).max_silence(SILENCE).connect_timeout(SILENCE);
+/// For what is to succeed, or to fail without waiting, however busy the machine is.
+fn over(addresses: Vec<String>) -> Cache {
+    silent_for(PATIENT, addresses, PATIENT)
+}
+
+fn silent_for(silence: Duration, addresses: Vec<String>, deadline: Duration) -> Cache {
+    let backend = Memcached::builder(addresses).max_silence(silence).connect_timeout(silence);
     Cache::builder(backend.build().unwrap()).deadline(deadline).no_breaker().build().unwrap()
 }
 
@@ -32,7 +37,7 @@ async fn a_server_that_never_listened_is_an_error_at_once_and_stops_no_start() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
     let missing = tempfile::tempdir().unwrap().path().join("none").display().to_string();
     for address in [free, missing] {
-        let cache = over(vec![address.clone()], PATIENT);
+        let cache = over(vec![address.clone()]);
         let began = Instant::now();
         for _ in 0..1_000 {
             let error = cache.get::<u8>("key").await.unwrap_err();
@@ -58,7 +63,7 @@ async fn a_server_that_accepts_and_stays_silent_costs_few_waits() {
             kept.push(stream);
         }
     });
-    let cache = over(vec![address], Duration::from_millis(50));
+    let cache = silent_for(SILENCE, vec![address], Duration::from_millis(50));
     let mut waited = 0;
     for _ in 0..2_000 {
         let error = cache.get::<u8>("key").await.unwrap_err();
@@ -74,7 +79,7 @@ async fn a_server_that_accepts_and_stays_silent_costs_few_waits() {
 #[tokio::test]
 async fn a_server_that_dies_is_found_again_when_it_is_back() {
     let mut server = Server::start();
-    let cache = over(vec![server.address()], PATIENT);
+    let cache = over(vec![server.address()]);
     for round in 0..2 {
         cache.set("key", round).await.unwrap();
         assert_eq!(cache.get("key").await.unwrap(), Some(round));
@@ -92,12 +97,14 @@ async fn a_server_that_dies_is_found_again_when_it_is_back() {
 #[tokio::test]
 async fn a_restart_between_two_requests_is_not_noticed() {
     let mut server = Server::start();
-    let cache = over(vec![server.address()], PATIENT);
+    let cache = over(vec![server.address()]);
     cache.set("key", 1).await.unwrap();
     server.kill();
     server.restart();
-    // The runtime has to see that the old connection ended.
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    // The runtime has to see that the old connection ended, and the connection's task to have a turn after that.
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     assert_eq!(cache.get::<u8>("key").await.unwrap(), None);
     cache.set("key", 2).await.unwrap();
     assert_eq!(cache.get("key").await.unwrap(), Some(2));
@@ -106,14 +113,13 @@ async fn a_restart_between_two_requests_is_not_noticed() {
 #[tokio::test]
 async fn a_server_that_is_stopped_costs_the_deadline_and_serves_on_when_continued() {
     let server = Server::start();
-    let cache = over(vec![server.address()], Duration::from_millis(100));
+    let cache = silent_for(SILENCE, vec![server.address()], Duration::from_millis(100));
     until("it is there", async || cache.set("key", 1).await.is_ok()).await;
     server.signal("STOP");
     let mut waited = 0;
     for _ in 0..500 {
-        let began = Instant::now();
-        assert!(cache.get::<u8>("key").await.is_err());
-        waited += usize::from(began.elapsed() >= Duration::from_millis(90));
+        let error = cache.get::<u8>("key").await.unwrap_err();
+        waited += usize::from(error.kind() == ErrorKind::Deadline && error.to_string().contains("backend"));
     }
     assert!(waited < 50, "{waited} of 500 waited");
     server.signal("CONT");
@@ -155,7 +161,7 @@ fn home(servers: &[Server], name: &str) -> usize {
 #[tokio::test]
 async fn the_keys_of_a_lost_server_are_misses_and_move_nowhere() {
     let mut servers = [Server::start(), Server::start(), Server::start()];
-    let cache = over(servers.iter().map(Server::address).collect(), PATIENT);
+    let cache = over(servers.iter().map(Server::address).collect());
     let homes = spread(&cache, &servers).await;
     // One that does not have the namespace's own records.
     let lost = (0..3).find(|s| !servers[*s].has(":space:") && !servers[*s].has(":fence:")).unwrap();
@@ -178,7 +184,7 @@ async fn the_keys_of_a_lost_server_are_misses_and_move_nowhere() {
 #[tokio::test]
 async fn without_the_namespaces_record_nothing_is_served_and_nothing_old_ever_again() {
     let mut servers = [Server::start(), Server::start(), Server::start()];
-    let cache = over(servers.iter().map(Server::address).collect(), PATIENT);
+    let cache = over(servers.iter().map(Server::address).collect());
     spread(&cache, &servers).await;
     let lost = home(&servers, ":space:");
     servers[lost].kill();
@@ -199,7 +205,9 @@ async fn without_the_namespaces_record_nothing_is_served_and_nothing_old_ever_ag
 #[tokio::test]
 async fn an_invalidation_that_reaches_not_all_it_needs_fails_and_can_be_repeated() {
     let servers = [Server::start(), Server::start(), Server::start()];
-    let cache = over(servers.iter().map(Server::address).collect(), PATIENT);
+    // Long enough for a busy machine: those that were not stopped have to answer.
+    let silence = Duration::from_secs(2);
+    let cache = silent_for(silence, servers.iter().map(Server::address).collect(), PATIENT);
     let tags: Vec<String> = (0..20).map(|i| format!("tag{i}")).collect();
     for (i, tag) in tags.iter().enumerate() {
         cache.set(&format!("key{i}"), i).tags([tag]).await.unwrap();
@@ -224,7 +232,8 @@ async fn an_invalidation_that_reaches_not_all_it_needs_fails_and_can_be_repeated
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_load_no_fault_reaches_who_asks_for_a_value() {
     let mut servers = [Server::start(), Server::start(), Server::start()];
-    let cache = over(servers.iter().map(Server::address).collect(), Duration::from_millis(100));
+    let cache =
+        silent_for(SILENCE, servers.iter().map(Server::address).collect(), Duration::from_millis(100));
     let stop = Arc::new(AtomicBool::new(false));
     let tasks: Vec<_> = (0..8)
         .map(|task| {

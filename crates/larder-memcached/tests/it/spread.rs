@@ -50,7 +50,8 @@ async fn each_name_has_one_server_and_all_servers_have_names() {
 async fn the_order_in_which_servers_are_named_makes_no_difference() {
     let stage = Stage::on(3);
     let addresses: Vec<String> = stage.servers.iter().rev().map(Server::address).collect();
-    let other = Cache::builder(Memcached::builder(addresses).build().unwrap()).clock(stage.hand.clock());
+    let other = Cache::builder(Memcached::builder(addresses).max_silence(PATIENT).build().unwrap())
+        .clock(stage.hand.clock());
     let (one, other) = (stage.cache(), other.deadline(PATIENT).build().unwrap());
     for i in 0..30 {
         one.set(&format!("key{i}"), i).tags([format!("tag{i}")]).await.unwrap();

@@ -115,8 +115,11 @@ async fn mc_10_a_string_of_digits_is_no_number_here_as_on_every_other_backend() 
 #[tokio::test]
 async fn a_server_that_takes_more_is_used_to_the_full() {
     let server = Server::with(&["-I", "8m"]);
-    let backend =
-        larder_memcached::Memcached::builder([server.address()]).max_entry(8 << 20).build().unwrap();
+    let backend = larder_memcached::Memcached::builder([server.address()])
+        .max_silence(crate::PATIENT)
+        .max_entry(8 << 20)
+        .build()
+        .unwrap();
     let cache = Cache::builder(backend).deadline(crate::PATIENT).build().unwrap();
     let value = "x".repeat(6 << 20);
     cache.set("large", &value).await.unwrap();
@@ -229,7 +232,8 @@ async fn clear_takes_what_is_ours_and_leaves_what_is_not() {
 #[tokio::test]
 async fn a_server_without_cas_says_so_instead_of_losing_counts() {
     let server = Server::with(&["-C"]);
-    let backend = larder_memcached::Memcached::builder([server.address()]).build().unwrap();
+    let backend =
+        larder_memcached::Memcached::builder([server.address()]).max_silence(crate::PATIENT).build().unwrap();
     let cache = Cache::builder(backend).deadline(crate::PATIENT).build().unwrap();
     cache.set("count", 1).await.unwrap();
     assert_eq!(cache.get("count").await.unwrap(), Some(1));

@@ -248,7 +248,7 @@ async fn a_walk_over_the_keys_goes_over_all_nodes() {
 
 #[tokio::test]
 async fn a_cluster_that_never_listened_stops_no_start_up_and_one_seed_is_enough() {
-    let dead = server::free_port();
+    let dead = crate::ports::own_port();
     let url = format!("redis+cluster://127.0.0.1:{dead}?deadline=5s");
     let cache = schemes().open(&url).unwrap();
     assert_eq!(cache.get::<u8>("key").await.unwrap_err().kind(), ErrorKind::Unavailable);

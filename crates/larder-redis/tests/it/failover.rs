@@ -149,12 +149,12 @@ async fn what_a_promoted_replica_had_not_heard_of_is_cold() {
     let names = [format!(":1:{key}"), format!(":tag:{tag}")];
     for key in [&key, &elsewhere] {
         eventually("storing", async || cache.set(key, "old").tags([&tag]).await).await;
-        assert_eq!(cache.get(key).await.unwrap(), Some("old".to_owned()));
+        assert_eq!(eventually("reading", async || cache.get(key).await).await, Some("old".to_owned()));
     }
     let before: HashMap<&String, String> =
         names.iter().map(|name| (name, nodes.cli(&["GET", name]))).collect();
-    cache.delete(&key).await.unwrap();
-    cache.invalidate([&tag]).await.unwrap();
+    eventually("deleting", async || cache.delete(&key).await).await;
+    eventually("invalidating", async || cache.invalidate([&tag]).await).await;
     nodes.0[place].kill();
     let promoted = &nodes.0[3 + place];
     nodes.until("the replica is promoted", || promoted.cli(&["ROLE"]).starts_with("master"));
@@ -182,7 +182,7 @@ async fn a_cleared_namespace_stays_cleared_when_its_record_comes_back_old() {
     let (key, _) = at_home(&nodes, (home + 1) % 3);
     eventually("storing", async || cache.set(&key, "old").await).await;
     let (record, entry) = (nodes.cli(&["GET", ":space:"]), nodes.cli(&["GET", &format!(":1:{key}")]));
-    cache.clear().await.unwrap();
+    eventually("clearing", async || cache.clear().await).await;
     nodes.cli(&["SET", &format!(":1:{key}"), &entry]);
     nodes.0[home].kill();
     let promoted = &nodes.0[3 + home];

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use larder_core::{Cache, Error, ErrorKind, Timeout};
 use larder_redis::Redis;
 
-use crate::server::{Server, free_port};
+use crate::ports::own_port;
+use crate::server::Server;
 
 const DEADLINE: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -50,6 +51,18 @@ async fn refused(cache: &Cache) -> Error {
     let error = cache.get::<u8>("key").await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Deadline), "{error:?}");
     error
+}
+
+/// Whether who is refused had to wait for that. By no clock: on a busy machine everybody waits.
+async fn waits(cache: &Cache) -> bool {
+    let (mut asked, mut waited) = (pin!(refused(cache)), false);
+    poll_fn(|context| {
+        let polled = asked.as_mut().poll(context);
+        waited |= polled.is_pending();
+        polled
+    })
+    .await;
+    waited
 }
 
 #[tokio::test]
@@ -96,15 +109,12 @@ async fn while_a_server_is_away_attempts_are_few() {
         }
     });
     let begin = Instant::now();
-    let mut asked = 0;
-    while begin.elapsed() < Duration::from_millis(700) {
+    while attempts.load(Ordering::Relaxed) < 5 {
         refused(&cache).await;
-        asked += 1;
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    // Half of 50, 100, 200, 400 ms at least lies between them.
-    let attempts = attempts.load(Ordering::Relaxed);
-    assert!((2..=6).contains(&attempts) && asked > 2 * attempts, "{attempts} attempts for {asked} questions");
+    // Half of 50, 100, 200 and 400 ms at least lies between them.
+    assert!(begin.elapsed() >= Duration::from_millis(375), "five attempts in {:?}", begin.elapsed());
     hanging_up.abort();
 }
 
@@ -114,9 +124,7 @@ async fn a_server_that_accepts_and_stays_silent_is_waited_for_by_few() {
     let cache = open_in_haste(silent.local_addr().unwrap().port());
     let mut waited = 0;
     for _ in 0..200 {
-        let begin = Instant::now();
-        refused(&cache).await;
-        waited += usize::from(begin.elapsed() >= DEADLINE / 2);
+        waited += usize::from(waits(&cache).await);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert!((1..60).contains(&waited), "{waited} of 200 waited");
@@ -132,11 +140,7 @@ async fn while_it_is_tried_again_only_one_waits() {
     let all: Vec<_> = (0..20)
         .map(|_| {
             let cache = cache.clone();
-            tokio::spawn(async move {
-                let begin = Instant::now();
-                refused(&cache).await;
-                begin.elapsed() >= DEADLINE
-            })
+            tokio::spawn(async move { waits(&cache).await })
         })
         .collect();
     let mut waited = 0;
@@ -153,18 +157,13 @@ async fn a_server_that_goes_silent_is_given_up_and_found_again() {
     recovered(&cache).await;
     eventually(async || cache.set("key", "text").timeout(Timeout::FOREVER).await).await;
     server.signal("STOP");
-    let begin = Instant::now();
     assert_eq!(refused(&cache).await.kind(), ErrorKind::Deadline);
-    assert!(begin.elapsed() < PATIENCE / 2);
-    let (mut waited, mut asked) = (0, 0);
-    while begin.elapsed() < Duration::from_secs(2) {
-        let begin = Instant::now();
-        refused(&cache).await;
-        waited += usize::from(begin.elapsed() >= DEADLINE / 2);
-        asked += 1;
+    let mut waited = 1;
+    for _ in 0..200 {
+        waited += usize::from(waits(&cache).await);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert!(asked > 2 * waited, "{waited} of {asked} waited");
+    assert!(waited < 60, "{waited} of 201 waited");
     server.signal("CONT");
     recovered(&cache).await;
     let found = eventually(async || cache.get::<String>("key").await).await;
@@ -196,7 +195,10 @@ async fn a_connection_that_was_closed_while_idle_is_made_anew_before_anybody_not
     cache.set("key", 1).await.unwrap();
     for _ in 0..3 {
         assert_eq!(server.cli(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]), "1");
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        // In several turns, so that the connection's own task has one after the server's goodbye.
+        for _ in 0..50 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         assert_eq!(cache.get("key").await.unwrap(), Some(1));
     }
     cache.close().await.unwrap();
@@ -274,7 +276,7 @@ async fn a_full_server_is_an_error_that_says_so() {
 
 #[tokio::test]
 async fn a_replica_is_no_place_to_write_to() {
-    let server = Server::with(&["--replicaof", "127.0.0.1", &free_port().to_string()]);
+    let server = Server::with(&["--replicaof", "127.0.0.1", &own_port().to_string()]);
     let cache = open(server.port());
     recovered(&cache).await;
     let connections = || {

@@ -2,6 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod backplane;
+#[cfg(feature = "tls")]
+#[path = "../../../../tests/src/certificates.rs"]
+#[expect(unreachable_pub, reason = "the file is that of the end-to-end tests, where it is public")]
+mod certificates;
 #[cfg(feature = "cluster")]
 mod cluster;
 mod django;
@@ -10,6 +14,9 @@ mod failover;
 mod faults;
 #[cfg(feature = "cluster")]
 mod nodes;
+#[path = "../../../../tests/src/ports.rs"]
+#[expect(unreachable_pub, reason = "the file is that of the end-to-end tests, where it is public")]
+mod ports;
 mod proxy;
 mod replicas;
 mod schedules;

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::server::{Server, free_port};
+use crate::ports::own_port;
+use crate::server::Server;
 
 /// So many primaries.
 const PRIMARIES: usize = 3;
@@ -31,7 +32,7 @@ impl Nodes {
     fn with(replicas: usize, patience: u32, announced: &[u16]) -> Self {
         let patience = patience.to_string();
         let once = |i: usize| {
-            let bus = free_port().to_string();
+            let bus = own_port().to_string();
             let port = announced.get(i).map(u16::to_string);
             let mut more = vec!["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf"];
             more.extend(["--cluster-node-timeout", &patience, "--cluster-port", &bus]);
@@ -39,7 +40,7 @@ impl Nodes {
             more.extend(port.iter().flat_map(|port| ["--cluster-announce-port", port.as_str()]));
             (Server::with(&more), bus)
         };
-        // A port that was free may be taken by the time a server listens there, and it ends.
+        // One that can't listen at all of its ports has listened at its socket for a moment.
         let node = |i: usize| {
             let mut nodes = (0..10).map(|_| once(i));
             nodes.find(|(node, _)| node.answers()).expect("one of ten servers comes up")

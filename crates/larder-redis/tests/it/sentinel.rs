@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use larder_core::{Cache, ErrorKind, Schemes};
 
-use crate::server::{Server, free_port};
+use crate::ports::own_port;
+use crate::server::Server;
 
 fn watching(primary: u16) -> Server {
     let lines = [
         format!("sentinel monitor shop 127.0.0.1 {primary} 1"),
-        "sentinel down-after-milliseconds shop 300".into(),
-        "sentinel failover-timeout shop 3000".into(),
+        "sentinel down-after-milliseconds shop 2000".into(),
+        "sentinel failover-timeout shop 6000".into(),
     ];
     Server::sentinel(&lines.join("\n"))
 }
@@ -18,7 +19,7 @@ fn watching(primary: u16) -> Server {
 fn open(authority: &str, master: &str) -> Cache {
     let open = |scheme| Schemes::new().register(scheme, larder_redis::open);
     let url = format!(
-        "redis+sentinel://{authority}/{master}/0?connect_timeout=2s&max_silence=300ms&deadline=2s&breaker=off"
+        "redis+sentinel://{authority}/{master}/0?connect_timeout=10s&max_silence=10s&deadline=10s&breaker=off"
     );
     open("redis+sentinel").open(&url).unwrap()
 }
@@ -43,7 +44,7 @@ async fn after_a_failover_the_new_primary_is_found_and_begins_cold() {
     }
     let sentinel = watching(primary.port());
     // The first of them is dead.
-    let cache = open(&format!("127.0.0.1:{},127.0.0.1:{}", free_port(), sentinel.port()), "shop");
+    let cache = open(&format!("127.0.0.1:{},127.0.0.1:{}", own_port(), sentinel.port()), "shop");
     stored(&cache, "old").await;
     assert_eq!(cache.get("key").await.unwrap(), Some("old".to_owned()));
     cache.set("other", "old").await.unwrap();

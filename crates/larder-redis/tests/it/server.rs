@@ -1,13 +1,14 @@
 //! A Redis server of a test's own, that may be stopped and killed.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use crate::ports::own_port;
 
 /// Lets so many ms pass for what only the server expires.
 pub(crate) const AGE: &str = "for _, key in ipairs(redis.call('KEYS', '*')) do
@@ -36,7 +37,7 @@ impl Server {
     pub(crate) fn with(more: &[&str]) -> Self {
         let more = more.iter().map(|&arg| arg.to_owned()).collect();
         let mut server =
-            Self { directory: tempfile::tempdir().unwrap(), port: free_port(), process: None, more };
+            Self { directory: tempfile::tempdir().unwrap(), port: own_port(), process: None, more };
         server.again();
         server
     }
@@ -46,7 +47,7 @@ impl Server {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("sentinel.conf"), configuration).unwrap();
         let more = vec!["--sentinel".to_owned()];
-        let mut server = Self { directory, port: free_port(), process: None, more };
+        let mut server = Self { directory, port: own_port(), process: None, more };
         server.again();
         server
     }
@@ -163,10 +164,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn answer(from: &mut impl BufRead) -> Result<String, String> {

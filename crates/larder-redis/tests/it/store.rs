@@ -6,7 +6,7 @@ use larder_core::{Backend, Cache, Entry, ErrorKind, Key, Space, Tag, Timeout, Un
 use larder_redis::Redis;
 
 use crate::server::Server;
-use crate::{PATIENT, Stage, beside};
+use crate::{PATIENT, Stage, beside, patient};
 
 const NOW: UnixMillis = 1_700_000_000_000;
 
@@ -142,7 +142,7 @@ async fn clear_takes_its_own_entries_of_all_versions_and_nothing_else() {
 #[tokio::test]
 async fn an_integer_whose_fill_began_before_a_clear_is_not_stored() {
     let stage = Stage::new();
-    let redis = Redis::unix_socket(stage.server.socket()).build().unwrap();
+    let redis = patient(&stage.server).build().unwrap();
     for when in [When::Always, When::Absent] {
         let entry = fresh(&redis, "42", &[]).await;
         redis.clear(&Space::default(), NOW).await.unwrap();
@@ -158,7 +158,7 @@ async fn an_integer_whose_fill_began_before_a_clear_is_not_stored() {
 #[tokio::test]
 async fn conditions_see_what_is_invalid_or_expired_as_absent() {
     let stage = Stage::new();
-    let redis = Redis::unix_socket(stage.server.socket()).build().unwrap();
+    let redis = patient(&stage.server).build().unwrap();
     let space = Space::default();
     // A bare integer, one in an entry, a text.
     for (tags, new) in [(&[][..], "1"), (&["u"], "1"), (&[], "\"new\"")] {
@@ -188,7 +188,7 @@ async fn conditions_see_what_is_invalid_or_expired_as_absent() {
 #[tokio::test]
 async fn a_fill_whose_tag_was_invalidated_is_told_not_to_store() {
     let stage = Stage::new();
-    let redis = Redis::unix_socket(stage.server.socket()).build().unwrap();
+    let redis = patient(&stage.server).build().unwrap();
     let (space, tag) = (Space::default(), [Tag::from("t")]);
     let seal = async |early: &[Tag], late: &[Tag], invalidated: bool| {
         let fill = redis.begin(&space, early, NOW).await.unwrap();
@@ -208,7 +208,7 @@ async fn removing_tells_whether_something_valid_was_there() {
     let cache = stage.cache();
     cache.set("tagged", "text").tags(["t", "u"]).await.unwrap();
     // Another process, which doesn't know the tags.
-    let other = Cache::builder(Redis::unix_socket(stage.server.socket()).build().unwrap());
+    let other = Cache::builder(patient(&stage.server).build().unwrap());
     let other = other.clock(stage.hand.clock()).deadline(PATIENT).build().unwrap();
     assert!(other.delete("tagged").await.unwrap());
     assert!(!other.delete("tagged").await.unwrap());

@@ -1,30 +1,15 @@
 //! TLS, with certificates made on the spot.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use larder_core::{Cache, ErrorKind};
 use larder_redis::Redis;
 use tempfile::TempDir;
 
-use crate::server::{Server, free_port};
-
-/// An authority in `ca.pem`, and a certificate of it for this machine in `cert.pem`.
-fn certificates() -> TempDir {
-    let directory = tempfile::tempdir().unwrap();
-    std::fs::write(directory.path().join("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1").unwrap();
-    for arguments in [
-        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ca.key -out ca.pem -subj /CN=authority -days 2",
-        "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout key.pem -out request.pem -subj /CN=localhost",
-        "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -out cert.pem -days 2 -extfile names",
-    ] {
-        let made = Command::new("openssl").args(arguments.split(' ')).current_dir(&directory).output();
-        let made = made.unwrap_or_else(|error| panic!("no openssl ({error}): apt-get install -y openssl"));
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    }
-    directory
-}
+use crate::certificates::certificates;
+use crate::ports::own_port;
+use crate::server::Server;
 
 fn file(directory: &TempDir, name: &str) -> String {
     directory.path().join(name).display().to_string()
@@ -41,8 +26,9 @@ fn open(port: u16, ca: Option<&Path>) -> Cache {
 
 #[tokio::test]
 async fn a_trusted_server_is_talked_to_and_another_one_is_not() {
-    let made = certificates();
-    let port = free_port();
+    let made = tempfile::tempdir().unwrap();
+    certificates(made.path(), "DNS:localhost,IP:127.0.0.1");
+    let port = own_port();
     let _server = Server::with(&[
         "--tls-port",
         &port.to_string(),

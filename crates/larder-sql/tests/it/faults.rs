@@ -130,7 +130,7 @@ async fn a_server_that_goes_silent_costs_the_deadline_and_is_found_again(kind: K
 async fn who_stops_waiting_leaves_no_connection_behind_that_others_wait_for(kind: Kind) {
     let server = Server::start(kind);
     let hasty = Cache::builder(server.builder().max_connections(1).build().unwrap());
-    let hasty = hasty.deadline(Duration::from_secs(2)).no_breaker().build().unwrap();
+    let hasty = hasty.deadline(Duration::from_secs(4)).no_breaker().build().unwrap();
     let patient = open(&server);
     eventually(async || hasty.set("key", 1).await).await;
     eventually(async || hasty.set("free", 1).await).await;

@@ -1,7 +1,7 @@
 //! Database servers of a test's own, that may be stopped and killed.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use larder_sql::{SqlCache, SqlCacheBuilder};
+use larder_tests::own_port;
 use tempfile::TempDir;
 
 use crate::PATIENT;
@@ -44,7 +45,7 @@ impl Server {
         let more = more(directory.path());
         run(Command::new("cp").arg("-a").arg(template(kind)).arg(directory.path().join("data")));
         give(kind, directory.path());
-        let mut server = Self { kind, directory, port: free_port(), more, process: None, limited: false };
+        let mut server = Self { kind, directory, port: own_port(), more, process: None, limited: false };
         server.again();
         server
     }
@@ -309,8 +310,4 @@ fn program(name: &str) -> Command {
     Command::new(found.unwrap_or_else(|| {
         panic!("no {name}: apt-get install -y --no-install-recommends postgresql mariadb-server")
     }))
-}
-
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

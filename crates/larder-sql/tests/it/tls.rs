@@ -1,29 +1,13 @@
 //! TLS, with certificates made on the spot.
 
-use std::path::Path;
-use std::process::Command;
-
 use larder_core::{Cache, ErrorKind, Schemes};
+use larder_tests::certificates;
 
 use crate::private::{Kind, Server};
 
-/// An authority in `ca.pem`, and a certificate of it for `localhost` in `cert.pem`.
-fn certificates(directory: &Path) {
-    std::fs::write(directory.join("names"), "subjectAltName=DNS:localhost").unwrap();
-    for arguments in [
-        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ca.key -out ca.pem -subj /CN=authority -days 2",
-        "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout key.pem -out request.pem -subj /CN=localhost",
-        "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -out cert.pem -days 2 -extfile names",
-    ] {
-        let made = Command::new("openssl").args(arguments.split(' ')).current_dir(directory).output();
-        let made = made.unwrap_or_else(|error| panic!("no openssl ({error}): apt-get install -y openssl"));
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    }
-}
-
 fn secured(kind: Kind) -> Server {
     Server::with(kind, |directory| {
-        certificates(directory);
+        certificates(directory, "DNS:localhost");
         let file = |name: &str| directory.join(name).display().to_string();
         match kind {
             Kind::Postgres => [

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use larder_core::ErrorKind;
+use larder_core::{ErrorKind, Ttl};
 use serde::{Deserialize, Serialize};
 
 use super::{counts, tests};
@@ -18,6 +18,7 @@ tests! {
     ll_09_delete_takes_one_key_and_says_whether_it_was_there
     ll_11_incr_and_decr_add_and_the_stored_value_follows
     ll_12_incr_of_nothing_is_an_error_and_creates_nothing
+    dr_17_incr_begins_at_nothing_if_it_is_told_to
     ll_16_set_many_stores_all
     mc_07_set_many_gives_the_callers_keys_that_were_refused
     several_at_once_take_a_version_and_tags
@@ -108,6 +109,37 @@ async fn ll_12_incr_of_nothing_is_an_error_and_creates_nothing(stage: Stage) {
     cache.set("brief", 1).timeout(1).await.unwrap();
     stage.wait(1);
     assert_eq!(cache.incr("brief", 1).await.unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+async fn dr_17_incr_begins_at_nothing_if_it_is_told_to(stage: Stage) {
+    if !counts(&stage).await {
+        return;
+    }
+    let cache = stage.cache();
+    assert_eq!(cache.incr("count", 10).ignore_key_check(true).await.unwrap(), 10);
+    assert_eq!(cache.incr("count", 1).ignore_key_check(true).await.unwrap(), 11);
+    assert_eq!(cache.get("count").await.unwrap(), Some(11));
+    assert_eq!(cache.ttl("count").await.unwrap(), Ttl::Forever);
+    assert_eq!(cache.decr("down", 3).version(2).ignore_key_check(true).await.unwrap(), -3);
+    assert!(!cache.has_key("down").await.unwrap() && cache.has_key("down").version(2).await.unwrap());
+    cache.set("count", 41).timeout(5).tags(["t"]).await.unwrap();
+    cache.invalidate(["t"]).await.unwrap();
+    assert_eq!(
+        cache.incr("count", 1).ignore_key_check(true).await.unwrap(),
+        1,
+        "an invalidated one is nothing"
+    );
+    cache.set("text", "41").await.unwrap();
+    let error = cache.incr("text", 1).ignore_key_check(true).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Value);
+    let tasks = (0..8).map(|_| {
+        let cache = cache.clone();
+        tokio::spawn(async move { cache.incr("all", 1).ignore_key_check(true).await.unwrap() })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    assert_eq!(cache.get("all").await.unwrap(), Some(8), "none is lost, whoever began");
 }
 
 async fn ll_16_set_many_stores_all(stage: Stage) {

@@ -94,7 +94,7 @@ pub(crate) async fn play(case: &Case) -> Result<(), String> {
             }
             Step::Behind => asked_behind(&origin).await,
             Step::Ask(exchange) => {
-                let mut tries = if settling { 200 } else { 1 };
+                let mut tries = if settling { 2_400 } else { 1 };
                 loop {
                     let outcome = ask(exchange, address, &origin, &hand).await;
                     tries -= 1;
@@ -119,7 +119,7 @@ pub(crate) async fn play(case: &Case) -> Result<(), String> {
 
 /// Waits until the proxy has asked by itself.
 async fn asked_behind(origin: &Origin) -> Result<(), String> {
-    for _ in 0..500 {
+    for _ in 0..6_000 {
         if !origin.asked.lock().is_empty() {
             return Ok(());
         }
