@@ -2,10 +2,15 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use larder::{OriginUnreachable, http_rules};
@@ -68,15 +73,14 @@ impl Upstream {
                 interim.send(news.status(), news.headers());
             });
         }
-        let mut response = match tokio::time::timeout(self.patience, self.client.request(request)).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(_)) => return Ok(unreachable(StatusCode::BAD_GATEWAY)),
-            Err(_) => return Ok(unreachable(StatusCode::GATEWAY_TIMEOUT)),
+        let mut response = match self.answered(request).await {
+            Ok(response) => response,
+            Err(status) => return Ok(unreachable(status)),
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            if let Some(client_side) = client_side {
-                tokio::spawn(tunnel(client_side, hyper::upgrade::on(&mut response)));
-            }
+            // Nobody asked for it: what follows is nothing that could be passed on.
+            let Some(client_side) = client_side else { return Ok(unreachable(StatusCode::BAD_GATEWAY)) };
+            tokio::spawn(tunnel(client_side, hyper::upgrade::on(&mut response)));
             return Ok(response.map(Body::new));
         }
         let via = version(response.version());
@@ -85,6 +89,24 @@ impl Upstream {
         http_rules::strip_hop_by_hop(response.headers_mut());
         add_via(response.headers_mut(), via);
         Ok(response.map(Body::new))
+    }
+
+    /// The beginning of the answer, or the status of why there is none. The server's time does not run while the client is sending.
+    async fn answered(&self, request: Request<Body>) -> Result<Response<Incoming>, StatusCode> {
+        let sending = Arc::new(AtomicBool::new(false));
+        let frame_came = Arc::clone(&sending);
+        let request = request.map(|body| match body.is_end_stream() {
+            true => body,
+            false => Body::new(body.map_frame(move |frame| {
+                frame_came.store(true, Ordering::Relaxed);
+                frame
+            })),
+        });
+        match patiently(self.client.request(request), self.patience, &sending).await {
+            Some(Ok(response)) => Ok(response),
+            Some(Err(error)) if !timed_out(&error) => Err(StatusCode::BAD_GATEWAY),
+            _ => Err(StatusCode::GATEWAY_TIMEOUT),
+        }
     }
 
     /// Points the request at the server behind; false if it can't be.
@@ -133,6 +155,25 @@ async fn tunnel(client: hyper::upgrade::OnUpgrade, server: hyper::upgrade::OnUpg
     }
 }
 
+/// Waits for so long, and anew where the client has sent something meanwhile; `None`: it took too long.
+async fn patiently<A: Future>(answer: A, patience: Duration, sending: &AtomicBool) -> Option<A::Output> {
+    let mut answer = pin!(answer);
+    loop {
+        match tokio::time::timeout(patience, &mut answer).await {
+            Ok(answer) => return Some(answer),
+            Err(_) if sending.swap(false, Ordering::Relaxed) => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Whether it was the connection that took too long.
+fn timed_out(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .filter_map(|error| error.downcast_ref::<std::io::Error>())
+        .any(|error| error.kind() == std::io::ErrorKind::TimedOut)
+}
+
 /// RFC 9110, section 7.6.3.
 fn add_via(headers: &mut HeaderMap, version: &str) {
     if let Ok(via) = HeaderValue::from_str(&format!("{version} larder")) {
@@ -153,4 +194,26 @@ fn unreachable(status: StatusCode) -> Response<Body> {
     let mut response = own(status);
     response.extensions_mut().insert(OriginUnreachable);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_upload_is_not_the_servers_silence() {
+        let sending = AtomicBool::new(false);
+        let upload = async {
+            for _ in 0..100 {
+                tokio::time::sleep(SECOND / 2).await;
+                sending.store(true, Ordering::Relaxed);
+            }
+            "done"
+        };
+        assert_eq!(patiently(upload, SECOND, &sending).await, Some("done"));
+        let silence = tokio::time::sleep(SECOND * 4);
+        assert_eq!(patiently(silence, SECOND, &AtomicBool::new(true)).await, None);
+    }
 }

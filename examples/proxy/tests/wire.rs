@@ -313,3 +313,13 @@ async fn what_a_304_or_a_204_carries_is_no_content() {
     let answer = stage.get().await;
     assert!(answer.starts_with("HTTP/1.1 204 ") && answer.ends_with("\r\n\r\n"), "{answer}");
 }
+
+#[tokio::test]
+async fn a_switch_of_protocols_that_nobody_asked_for_is_a_502() {
+    let stage = Stage::new(&[
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: evil\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil",
+    ])
+    .await;
+    let answer = stage.get().await;
+    assert!(answer.starts_with("HTTP/1.1 502 ") && !answer.contains("evil"), "{answer}");
+}

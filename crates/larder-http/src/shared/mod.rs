@@ -22,6 +22,8 @@
 //! ```
 
 mod freshen;
+#[cfg(test)]
+mod garbage;
 mod invalidation;
 mod reuse;
 mod storing;

@@ -72,3 +72,20 @@ fn the_page_of_rules_names_every_case() {
     let (lists, _) = rest.split_once("<!-- /cases -->").expect("the comment below the lists");
     assert!(lists == wanted, "put this between the two comments of docs/http-rules.md:\n{wanted}");
 }
+
+#[test]
+fn every_test_that_the_page_of_rules_names_is_there() {
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    let page = std::fs::read_to_string(docs.join("http-rules.md")).unwrap();
+    let named: Vec<(&str, &str)> = page
+        .split("[`")
+        .filter_map(|rest| rest.split_once("`](")?.1.split_once(')').map(|(file, _)| (rest, file)))
+        .filter(|(_, file)| file.ends_with(".rs"))
+        .map(|(rest, file)| (rest.split_once('`').unwrap().0, file))
+        .collect();
+    assert!(named.len() > 30, "the links to tests are not found any more: {named:?}");
+    for (test, file) in named {
+        let source = std::fs::read_to_string(docs.join(file)).unwrap_or_default();
+        assert!(source.contains(&format!("fn {test}(")), "{file} has no test {test}");
+    }
+}
