@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use larder::{Cache, ManualClock, cache_page};
+use larder::{Cache, CachesLayer, ManualClock, cache_page};
 use larder_testkit::Plain;
 
-use crate::fed::{asking, settle, soon};
+use crate::fed::{asking, fed, head, next_piece, piece, settle, soon};
 use crate::g3_once::beside;
-use crate::support::{BEGIN, ask, get};
+use crate::support::{BEGIN, ask, get, memory};
 
 #[tokio::test]
 async fn a_leader_that_slept_until_another_took_over_does_not_store_the_older_page() {
@@ -62,5 +62,43 @@ async fn without_leases_each_process_makes_its_own_page() {
     }
     for one in asks {
         assert_eq!(soon(one).await.unwrap().text(), "page");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_keeps_no_other_process_waiting() {
+    for deferred in [false, true] {
+        let (store, hand) = (Plain::default(), ManualClock::new(BEGIN));
+        let (app, mut asked, runs) = asking();
+        let process = || {
+            let cache = Cache::builder(store.clone()).clock(hand.clock()).deadline(Duration::from_secs(60));
+            let app = app.clone().layer(cache_page(600).cache(cache.build().unwrap()));
+            if deferred { app.layer(CachesLayer::new(memory())) } else { app }
+        };
+        let (one, other) = (process(), process());
+        let first = tokio::spawn({
+            let one = one.clone();
+            async move { head(&one, get("/")).await }
+        });
+        let (feed, body) = fed();
+        soon(asked.recv()).await.unwrap().say(&[("content-length", "8")], body);
+        let mut first = soon(first).await.unwrap().into_body();
+        let second = beside(&other, get("/"));
+        settle().await;
+        for half in ["half", "done"] {
+            feed.send(piece(half)).unwrap();
+        }
+        drop(feed);
+        while !second.is_finished() {
+            hand.advance(Duration::from_millis(50));
+            settle().await;
+        }
+        let second = second.await.unwrap();
+        assert_eq!((second.text(), second.is_hit()), ("halfdone", true));
+        for half in ["half", "done"] {
+            assert_eq!(next_piece(&mut first).await.unwrap().unwrap(), half);
+        }
+        assert!(next_piece(&mut first).await.is_none());
+        assert_eq!(runs.count(), 1);
     }
 }

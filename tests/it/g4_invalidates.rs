@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use larder::prelude::*;
-use larder::{Cache, CachesLayer, ErrorKind, ManualClock, PageTags};
+use larder::{Cache, CachesLayer, ErrorKind, ManualClock, PageTags, Policy};
 use larder_memory::Memory;
 use larder_testkit::{Fault, Faults, Faulty, Op};
 use tokio::sync::Notify;
@@ -301,4 +301,24 @@ async fn an_error_of_the_service_is_no_success() {
         "broken"
     );
     assert_eq!(left(&cache, &["t"]).await, ["t"]);
+}
+
+#[tokio::test]
+async fn the_pages_of_a_url_are_dropped_later_if_that_fails_when_it_is_written_to() {
+    for policy in [Policy::origin(), Policy::shared()] {
+        let (cache, faults, hand) = faulty();
+        let page = async || ([("cache-control", "max-age=100000000")], "page");
+        let app = Router::new()
+            .route("/", on_get(page).post(|| async { StatusCode::CREATED }))
+            .layer(cache_page(100_000_000).cache(&cache).policy(policy));
+        ask(&app, get("/")).await;
+        faults.add(Fault::error(ErrorKind::Unavailable).on([Op::Invalidate]).times(2));
+        assert_eq!(ask(&app, write(Method::POST, "/")).await.status, 201);
+        assert!(ask(&app, get("/")).await.is_hit(), "nothing could be done yet");
+        while ask(&app, get("/")).await.is_hit() {
+            hand.advance(Duration::from_secs(5));
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(faults.met(), 2);
+    }
 }

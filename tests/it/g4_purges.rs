@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::Router;
 use axum::routing::get as on_get;
 use http::{Method, header};
-use larder::{Cache, Policy, Purge, PurgePages as _, cache_page};
+use larder::{Cache, KeyParts, Policy, Purge, PurgePages as _, cache_page};
 use larder_tests::env;
 
 use crate::fed::{asking, settle, soon};
@@ -197,4 +197,27 @@ async fn a_soft_purge_shows_pages_in_their_windows_and_has_them_made_anew() {
     assert_eq!(ask(&app, get("/")).await.text(), "run 3", "its window is over");
     cache.purge(Purge::url("/")).await.unwrap();
     assert_eq!(ask(&app, get("/")).await.text(), "run 4", "a hard one shows nothing");
+}
+
+#[tokio::test]
+async fn a_url_is_purged_as_visitors_write_it_though_only_a_part_of_its_query_counts() {
+    let cache = memory();
+    let (app, _) = origin(|run, _| format!("run {run}"));
+    let app = app.layer(cache_page(600).cache(&cache).key(&KeyParts::new().query(["page", "q"])));
+    let written = ["/a?q=x&page=2", "/a?page=2&q=x", "/a?utm_source=mail&page=2&q=x"];
+    for asked in written {
+        for host in ["", "http://h.example"] {
+            for path in [asked, "/b?page=2&q=x"] {
+                ask(&app, get_with(path, &[("host", "h.example")])).await;
+            }
+            cache.purge(Purge::url(format!("{host}{asked}"))).await.unwrap();
+            for path in written {
+                cache.purge(Purge::url("/b")).await.unwrap();
+                cache.purge(Purge::url("http://other.example/a?page=2&q=x")).await.unwrap();
+                let answer = ask(&app, get_with(path, &[("host", "h.example")])).await;
+                assert_eq!(answer.is_hit(), path != written[0], "{path} after a purge of {host}{asked}");
+            }
+            assert!(ask(&app, get_with("/b?q=x&page=2", &[("host", "h.example")])).await.is_hit());
+        }
+    }
 }

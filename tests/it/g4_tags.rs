@@ -48,19 +48,21 @@ async fn tags_are_read_from_response_fields_and_a_gateway_takes_these_away() {
                 (header::CACHE_CONTROL, HeaderValue::from_static("max-age=60")),
                 (HeaderName::from_static("surrogate-key"), HeaderValue::from_static("a b")),
                 (HeaderName::from_static("cache-tag"), HeaderValue::from_static("c, d e")),
+                (HeaderName::from_static("cache-groups"), HeaderValue::from_static("\"f, g\", \"h\"")),
             ];
             (http::HeaderMap::from_iter(fields), format!("run {run}"))
         });
         let cache = memory();
         let app = app.layer(cache_page(60).cache(&cache).policy(policy));
-        for tag in ["a", "b", "c", "d e"] {
+        for tag in ["a", "b", "c", "d e", "f, g", "h"] {
             for hit in [false, true] {
                 let answer = ask(&app, get("/")).await;
                 assert_eq!(answer.is_hit(), hit, "{tag}");
                 assert_eq!(answer.headers.contains_key("surrogate-key"), goes_on);
                 assert_eq!(answer.headers.contains_key("cache-tag"), goes_on);
+                assert!(answer.headers.contains_key("cache-groups"), "it is for every cache on the way");
             }
-            cache.invalidate(["d", "a b"]).await.unwrap();
+            cache.invalidate(["d", "a b", "f", "\"h\""]).await.unwrap();
             assert!(ask(&app, get("/")).await.is_hit());
             cache.invalidate([tag]).await.unwrap();
         }

@@ -32,6 +32,17 @@ impl Caches {
         Self { map: Arc::new(BTreeMap::from([("default".to_owned(), default)])) }
     }
 
+    /// The caches, each once, though it has several aliases.
+    pub fn distinct(&self) -> Vec<Cache> {
+        let mut all: Vec<Cache> = Vec::new();
+        for (_, cache) in self.iter() {
+            if !all.iter().any(|known| known.is_same(cache)) {
+                all.push(cache.clone());
+            }
+        }
+        all
+    }
+
     /// Adds or replaces an alias.
     #[must_use]
     pub fn with(self, alias: impl Into<String>, cache: Cache) -> Self {

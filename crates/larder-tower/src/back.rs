@@ -329,6 +329,7 @@ impl Lead {
                 precompress: settings.precompress && plan.gateway.is_none() && !facts.head,
                 parts: plan.gateway.as_ref().and_then(|gateway| gateway.parts(&visit, &plan.fields)),
                 refresh: visit.role.renewal().cloned(),
+                drives: visit.role.renewal().is_none().then_some(settings.max_fill),
             };
             Gate::new(store, Arc::clone(&traffic), flight.clone())
         };

@@ -60,6 +60,8 @@ struct State {
     readers: Vec<Option<usize>>,
     on_end: Option<OnEnd>,
     on_orphan: Option<OnOrphan>,
+    /// It is driven beside its readers.
+    driven: bool,
 }
 
 #[derive(Clone)]
@@ -211,6 +213,7 @@ impl SharedBody {
             readers: Vec::new(),
             on_end: Some(on_end),
             on_orphan: Some(on_orphan),
+            driven: false,
         };
         Self { shared: Arc::new(Shared { state: Mutex::new(state), wakers: Arc::default() }) }
     }
@@ -296,6 +299,39 @@ impl SharedBody {
                 body.drive().await;
             }
             drop(guard.0.take());
+        }
+    }
+}
+
+impl SharedBody {
+    /// Drives the body on beside its readers, so that nobody elsewhere waits for the slowest of them. If this is dropped before the end, they set the
+    /// pace again; if none is left, the body is given up.
+    ///
+    /// `None`: it has no readers any more, and is driven without them.
+    pub(crate) fn drive_beside(self) -> Option<impl Future<Output = ()> + Send> {
+        {
+            let mut state = self.shared.state.lock();
+            if state.driven || state.end.is_some() || state.on_orphan.is_none() {
+                return None;
+            }
+            state.driven = true;
+        }
+        let driver = Driver(self);
+        Some(async move { driver.0.drive().await })
+    }
+}
+
+struct Driver(SharedBody);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let left = {
+            let mut state = self.0.shared.state.lock();
+            state.driven = false;
+            state.end.is_none() && !state.over && state.readers.iter().all(Option::is_none)
+        };
+        if left {
+            self.0.abandon();
         }
     }
 }
@@ -510,7 +546,8 @@ impl Drop for Reader {
             let mut state = self.shared.state.lock();
             self.shared.wakers.remove(self.slot);
             state.readers[self.slot] = None;
-            if state.readers.iter().any(Option::is_some) || state.end.is_some() || state.over {
+            if state.readers.iter().any(Option::is_some) || state.end.is_some() || state.over || state.driven
+            {
                 return;
             }
             state.on_orphan.take()

@@ -31,9 +31,11 @@ pub(crate) fn spawn(limit: Duration, work: impl Future<Output = ()> + Send + 'st
     });
 }
 
-/// A future that is polled where it stands, and handed to a task if it is dropped before its end.
+/// A future that is polled where it stands, and handed to a task if it is dropped between its beginning and its end. What was never begun is
+/// dropped with it.
 pub(crate) struct Detachable<T: 'static> {
     work: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
+    begun: bool,
     limit: Duration,
     /// Asked when it is dropped: is it worth it?
     worth: Box<dyn Fn() -> bool + Send + Sync>,
@@ -45,7 +47,7 @@ impl<T: 'static> Detachable<T> {
         limit: Duration,
         worth: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Self {
-        Self { work: Some(work), limit, worth: Box::new(worth) }
+        Self { work: Some(work), begun: false, limit, worth: Box::new(worth) }
     }
 }
 
@@ -55,6 +57,7 @@ impl<T: 'static> Future for Detachable<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         // Taken out while it is polled: what panicked must not be polled again, whoever caught the panic.
         let Some(mut work) = self.work.take() else { return Poll::Pending };
+        self.begun = true;
         let poll = work.as_mut().poll(cx);
         if poll.is_pending() {
             self.work = Some(work);
@@ -66,7 +69,7 @@ impl<T: 'static> Future for Detachable<T> {
 impl<T: 'static> Drop for Detachable<T> {
     fn drop(&mut self) {
         // While it panics there is nothing to go on with.
-        if std::thread::panicking() {
+        if std::thread::panicking() || !self.begun {
             return;
         }
         if let Some(work) = self.work.take()
@@ -100,6 +103,24 @@ mod tests {
         drop(work);
         tokio::task::yield_now().await;
         assert_eq!(polls.load(std::sync::atomic::Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn what_was_begun_goes_on_in_a_task_and_what_was_not_never_begins() {
+        for begins in [false, true] {
+            let (done, mut ended) = tokio::sync::oneshot::channel();
+            let work = async move {
+                tokio::task::yield_now().await;
+                _ = done.send(());
+            };
+            let mut work = Detachable::new(Box::pin(work), Duration::from_secs(60), || true);
+            if begins {
+                let mut cx = Context::from_waker(std::task::Waker::noop());
+                assert!(Pin::new(&mut work).poll(&mut cx).is_pending());
+            }
+            drop(work);
+            assert_eq!((&mut ended).await.is_ok(), begins);
+        }
     }
 
     #[tokio::test]

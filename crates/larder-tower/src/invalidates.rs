@@ -17,7 +17,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use axum::response::{IntoResponse, IntoResponseParts, ResponseParts};
 use http::response::Parts as Head;
@@ -27,16 +26,12 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::detach::{Detachable, spawn};
+use crate::detach::Detachable;
+use crate::forget::{BEHIND, forget};
 use crate::page::is_safe;
 use crate::settings::CacheChoice;
 use crate::tag_pattern::{PathParameters, TagPattern};
 use crate::which;
-
-/// How long a handler goes on without its client, and an invalidation that failed is repeated.
-const BEHIND: Duration = Duration::from_secs(60);
-/// How long an invalidation that failed waits for its repetition: first, and at most.
-const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
 
 /// Invalidates these tags after a write that succeeded, before its answer goes out. `{name}` stands for a path parameter of the route.
 ///
@@ -311,9 +306,7 @@ impl Due {
         }
         if !self.tags.is_empty() {
             for cache in self.chosen() {
-                if let Err(error) = cache.invalidate(self.tags.iter().cloned()).await {
-                    tracing::error!(target: "larder::purge", cache = cache.name(), %error, "a write went through, and what it made out of date could not be invalidated");
-                    repeat(cache, self.tags.clone());
+                if let Err(error) = forget(&cache, self.tags.clone()).await {
                     self.error.get_or_insert(error);
                 }
             }
@@ -342,20 +335,4 @@ impl Due {
         }
         caches
     }
-}
-
-/// Tries again, behind, until it succeeds or a minute is over. What is invalidated late costs a miss.
-fn repeat(cache: Cache, tags: Vec<Tag>) {
-    spawn(BEHIND, async move {
-        let [mut pause, longest] = PAUSES;
-        loop {
-            cache.clock().sleep(pause).await;
-            match cache.invalidate(tags.iter().cloned()).await {
-                Ok(()) => break,
-                Err(error) if error.is_transient() => pause = longest.min(pause * 2),
-                Err(_) => return,
-            }
-        }
-        tracing::info!(target: "larder::purge", cache = cache.name(), "what could not be invalidated is so now");
-    });
 }

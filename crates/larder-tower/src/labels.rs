@@ -1,6 +1,8 @@
 //! Under which tags a page stands by its place: those of its layer, with path parameters, those that its response names in fields, and the
 //! groups by which pages are purged.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::extract::MatchedPath;
@@ -8,6 +10,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, Uri};
 use larder_core::{Cache, Tag};
 use larder_http::Reason;
+use larder_http::shared::cache_groups;
 
 use crate::engine::Visit;
 use crate::identity::Identity;
@@ -55,6 +58,10 @@ impl Labels {
         tags.extend(self.route.iter().map(|route| self::route(route.as_str())));
         let path_and_query = self.uri.path_and_query().map_or("/", |pq| pq.as_str());
         tags.extend([url(Some(&self.host), path_and_query), url(None, path_and_query)]);
+        if settings.narrowing.is_by_query() {
+            let path = self.uri.path();
+            tags.extend([narrowed(Some(&self.host), path), narrowed(None, path)]);
+        }
         if settings.policy.is_shared() {
             let own = canonical(cache, self.host.as_bytes(), &self.uri);
             tags.extend(own.map(|canonical| url(Some(&self.host), &canonical)));
@@ -113,15 +120,51 @@ pub(crate) fn route(pattern: &str) -> Tag {
 
 /// The group of a URL's pages, on one host or on all.
 pub(crate) fn url(host: Option<&str>, path_and_query: &str) -> Tag {
+    let path_and_query = normal(path_and_query);
     match host {
         Some(host) => Tag::group("url", &format!("{host} {path_and_query}")),
-        None => Tag::group("anywhere", path_and_query),
+        None => Tag::group("anywhere", &path_and_query),
+    }
+}
+
+/// The group of a path's pages for which only a part of the query counts: which part, only their layer knows.
+pub(crate) fn narrowed(host: Option<&str>, path: &str) -> Tag {
+    let path = normal(path);
+    match host {
+        Some(host) => Tag::group("narrowed", &format!("{host} {path}")),
+        None => Tag::group("narrowed-anywhere", &path),
     }
 }
 
 /// The group of the pages of a path and of all below it.
 pub(crate) fn path(path: &str) -> Tag {
-    Tag::group("path", path)
+    Tag::group("path", &normal(path))
+}
+
+/// The same of a URL however it is encoded (RFC 3986, section 6.2.2): `%7e` is `~`, and `%c3` is `%C3`.
+fn normal(text: &str) -> Cow<'_, str> {
+    let mut pieces = text.split('%');
+    let (Some(first), true) = (pieces.next(), text.contains('%')) else { return text.into() };
+    let mut normal = first.to_owned();
+    for piece in pieces {
+        let digits = piece.get(..2).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        let digits = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match digits {
+            Some(byte @ (b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~')) => {
+                normal.push(char::from(byte));
+                normal.push_str(&piece[2..]);
+            }
+            Some(byte) => {
+                _ = write!(normal, "%{byte:02X}");
+                normal.push_str(&piece[2..]);
+            }
+            None => {
+                normal.push('%');
+                normal.push_str(piece);
+            }
+        }
+    }
+    normal.into()
 }
 
 /// The beginnings of a path, each up to the end of a segment: `/a` and `/a/b` of `/a/b/`.
@@ -131,26 +174,37 @@ pub(crate) fn beginnings(path: &str) -> impl Iterator<Item = &str> {
     ends.chain(whole).take(LEVELS).map(|end| &path[..end])
 }
 
-/// A response field in which an application names the tags of a page, and what is between them.
+/// A response field in which an application names the tags of a page, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TagField {
     name: HeaderName,
-    by_comma: bool,
+    form: Form,
+}
+
+/// How tags stand in a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Spaces,
+    Commas,
+    /// A list of strings in quotes (RFC 9875, section 2).
+    Groups,
 }
 
 impl TagField {
-    /// The fields that CDNs read.
+    /// The fields that CDNs read, and the one of the standard.
     pub(crate) fn usual() -> Vec<Self> {
-        vec![
-            Self::new(HeaderName::from_static("surrogate-key")),
-            Self::new(HeaderName::from_static("cache-tag")),
-        ]
+        let usual = ["surrogate-key", "cache-tag", "cache-groups"];
+        usual.into_iter().map(HeaderName::from_static).map(Self::new).collect()
     }
 
-    /// `Surrogate-Key` and `xkey` have spaces between tags; all others commas.
+    /// `Surrogate-Key` and `xkey` have spaces between tags, `Cache-Groups` is a list of strings; all others have commas.
     pub(crate) fn new(name: HeaderName) -> Self {
-        let by_comma = !matches!(name.as_str(), "surrogate-key" | "xkey");
-        Self { name, by_comma }
+        let form = match name.as_str() {
+            "surrogate-key" | "xkey" => Form::Spaces,
+            "cache-groups" => Form::Groups,
+            _ => Form::Commas,
+        };
+        Self { name, form }
     }
 }
 
@@ -161,13 +215,21 @@ impl TagField {
 pub(crate) fn named(settings: &Settings, headers: &mut HeaderMap) -> Result<Vec<Tag>, Reason> {
     let mut tags = Vec::new();
     let mut read = Ok(());
-    for TagField { name, by_comma } in &settings.tag_fields {
+    for TagField { name, form } in &settings.tag_fields {
+        if *form == Form::Groups {
+            // Every cache on the way goes by it, so it goes further; what is no list of strings counts for none of them.
+            tags.extend(cache_groups(headers).into_iter().map(Tag::from));
+            continue;
+        }
         for line in headers.get_all(name) {
             let Ok(line) = std::str::from_utf8(line.as_bytes()) else {
                 read = Err(Reason::BadTags);
                 continue;
             };
-            let between = |c: char| c.is_ascii_whitespace() && !by_comma || c == ',' && *by_comma;
+            let between = |c: char| match form {
+                Form::Spaces => c.is_ascii_whitespace(),
+                Form::Commas | Form::Groups => c == ',',
+            };
             tags.extend(line.split(between).map(str::trim).filter(|tag| !tag.is_empty()).map(Tag::from));
         }
         if settings.strips_tag_fields() {
@@ -196,6 +258,21 @@ mod tests {
     }
 
     #[test]
+    fn a_url_has_one_group_however_it_is_encoded() {
+        for (written, is) in [
+            ("/%c3%A4%7e%41?q=%2f%2F", "/%C3%A4~A?q=%2F%2F"),
+            ("/plain?a=b+c", "/plain?a=b+c"),
+            ("/100%", "/100%"),
+            ("/%+1/%é/%4", "/%+1/%é/%4"),
+        ] {
+            assert_eq!(normal(written), is);
+        }
+        assert_eq!(url(None, "/%7Ea"), url(None, "/~a"));
+        assert_eq!(path("/%7Ea"), path("/~a"));
+        assert_ne!(path("/a%2Fb"), path("/a/b"));
+    }
+
+    #[test]
     fn tags_are_read_from_fields_by_the_rules_of_each() {
         let mut settings = Settings::new(crate::Level::Page, larder_core::Timeout::secs(1));
         let fields = [
@@ -203,6 +280,7 @@ mod tests {
             ("surrogate-key", "d"),
             ("cache-tag", "e f, g ,,"),
             ("x-tags", "h,i"),
+            ("cache-groups", "\"j, k\", \"l\";x"),
         ];
         let lines =
             || fields.iter().map(|(name, line)| (HeaderName::from_static(name), line.parse().unwrap()));
@@ -211,12 +289,13 @@ mod tests {
             let tags = named(settings, &mut headers).unwrap();
             (tags.iter().map(|tag| tag.as_str().to_owned()).collect::<Vec<_>>(), headers.len())
         };
-        assert_eq!(read(&settings), (["a", "b,c", "d", "e f", "g"].map(String::from).into(), 4));
-        settings.set_tag_fields(["X-Tags"]);
+        assert_eq!(read(&settings), (["a", "b,c", "d", "e f", "g", "j, k", "l"].map(String::from).into(), 5));
         settings.set_strip_tag_fields(true);
-        assert_eq!(read(&settings), (["h", "i"].map(String::from).into(), 3));
+        assert_eq!(read(&settings).1, 2, "groups are for other caches too");
+        settings.set_tag_fields(["X-Tags"]);
+        assert_eq!(read(&settings), (["h", "i"].map(String::from).into(), 4));
         settings.set_tag_fields([] as [&str; 0]);
-        assert_eq!(read(&settings), (vec![], 4));
+        assert_eq!(read(&settings), (vec![], 5));
     }
 
     #[test]

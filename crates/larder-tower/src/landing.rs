@@ -155,6 +155,8 @@ pub(crate) struct Store {
     pub(crate) keep: Option<UnixMillis>,
     /// What a part is joined with.
     pub(crate) parts: Option<Parts>,
+    /// For how long a body goes on at its own pace where other processes wait for it.
+    pub(crate) drives: Option<Duration>,
     /// Kept in compressed forms too.
     pub(crate) precompress: bool,
     /// It is made behind an answer, and that is under way until it is stored.
@@ -458,7 +460,21 @@ impl Gate {
                 false => Landing::Alone,
             });
         }
-        Self::ready(&mut waiting)
+        // Who waits in another process can't read along.
+        let drives = state.store.drives.filter(|_| state.store.lease.is_some());
+        let coming = match &state.store.landed.body {
+            LandedBody::Coming(body) => drives.zip(Some(body.clone())),
+            LandedBody::Whole(_) => None,
+        };
+        let task = Self::ready(&mut waiting);
+        // It may come back here, if there is no place for it.
+        drop(waiting);
+        if let Some((limit, body)) = coming
+            && let Some(driving) = body.drive_beside()
+        {
+            detach::spawn(limit, driving);
+        }
+        task
     }
 
     /// The head became private, or never came: each for itself.

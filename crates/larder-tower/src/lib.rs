@@ -29,6 +29,7 @@ mod coded;
 mod cookies;
 mod detach;
 mod engine;
+mod forget;
 mod headers;
 mod identity;
 mod invalidates;

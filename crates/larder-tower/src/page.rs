@@ -6,7 +6,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -22,6 +21,7 @@ use crate::again::Again;
 use crate::cacheable::Cacheable;
 use crate::detach::Detachable;
 use crate::engine::{Engine, Entrance, Front, Lead, Visit, has_body, into_body, say, say_bypass};
+use crate::forget::forget_whoever_waits;
 use crate::landing::Landing;
 use crate::outer::Outer;
 use crate::passes::PASS_ERROR_MILLIS;
@@ -29,9 +29,6 @@ use crate::respond;
 use crate::session::SessionWitness;
 use crate::shared;
 use crate::stale::{Behind, Shown, Stood};
-
-/// How long the pages of a URL that was written to may take to be dropped once the client is gone.
-const PURGE: Duration = Duration::from_secs(60);
 
 type Boxed<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
 
@@ -156,13 +153,8 @@ where
     let mut response = into_body(response.await?);
     let success = response.status().is_success() || response.status().is_redirection();
     if let Some((cache, tag)) = target.filter(|_| success) {
-        let drop_pages = async move {
-            if let Err(error) = cache.invalidate([tag]).await {
-                tracing::error!(target: "larder::purge", cache = cache.name(), %error, "the pages of a URL that was written to could not be dropped");
-            }
-        };
-        // What was written stays written, so a client that goes away now must not keep the old pages alive.
-        Detachable::new(Box::pin(drop_pages), PURGE, || true).await;
+        // A failure is in the log, and it is tried again.
+        _ = forget_whoever_waits(cache, vec![tag]).await;
     }
     say_bypass(response.headers_mut(), Reason::Method);
     Ok(response)

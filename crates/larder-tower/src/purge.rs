@@ -34,6 +34,9 @@ enum What {
 impl Purge {
     /// The pages of this URL, with its query: `https://example.org/courses?page=2` on this host, `/courses?page=2` on every host. The scheme
     /// does not count, and a port only if it is not the scheme's own.
+    ///
+    /// Where a layer lets only a part of the query count, or reads it in any order, a URL with a query takes all pages of its path from that layer:
+    /// which of them it means, only the layer could say.
     pub fn url(url: impl Into<String>) -> Self {
         Self::of(What::Url(url.into()))
     }
@@ -144,8 +147,9 @@ fn url_tags(cache: &Cache, text: &str) -> Result<Vec<Tag>, Error> {
         Some(query) => format!("{}?{query}", url.path()),
         None => url.path().to_owned(),
     };
+    let narrowed = |host| url.query().map(|_| labels::narrowed(host, url.path()));
     if anywhere {
-        return Ok(vec![labels::url(None, &path_and_query)]);
+        return Ok([labels::url(None, &path_and_query)].into_iter().chain(narrowed(None)).collect());
     }
     // Most clients leave the scheme's own port out, and some don't.
     let own = if url.scheme() == "https" { 443 } else { 80 };
@@ -156,6 +160,7 @@ fn url_tags(cache: &Cache, text: &str) -> Result<Vec<Tag>, Error> {
     let mut tags = Vec::new();
     for host in &hosts {
         tags.push(labels::url(Some(host), &path_and_query));
+        tags.extend(narrowed(Some(host)));
         let uri: Uri = path_and_query.parse().map_err(|_| wrong())?;
         let canonical = labels::canonical(cache, host.as_bytes(), &uri);
         tags.extend(canonical.map(|canonical| labels::url(Some(host), &canonical)));
@@ -246,7 +251,8 @@ mod tests {
         assert!(url("https://Example.ORG").contains(&labels::url(Some("example.org"), "/")));
         assert!(url("http://a:8000/ä b?q=ö").contains(&labels::url(Some("a:8000"), "/%C3%A4%20b?q=%C3%B6")));
         assert!(url("https://a/x").contains(&labels::url(Some("a:443"), "/x")));
-        assert_eq!(url("/a?b"), [labels::url(None, "/a?b")]);
+        assert_eq!(url("/a"), [labels::url(None, "/a")]);
+        assert_eq!(url("/a?b"), [labels::url(None, "/a?b"), labels::narrowed(None, "/a")]);
         assert_eq!(tags(&Purge::host("A:80")).unwrap(), [labels::host("a:80")]);
         let prefix = |path: &str| tags(&Purge::prefix(path)).unwrap();
         assert_eq!(prefix("/"), [labels::all()]);

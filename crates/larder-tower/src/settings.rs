@@ -281,8 +281,8 @@ macro_rules! layer_setters {
             self
         }
 
-        /// Response fields in which the application names tags of its pages; `Surrogate-Key` (with spaces between) and `Cache-Tag` (with commas)
-        /// unless said otherwise. In fields of other names there are commas between, but for `xkey`.
+        /// Response fields in which the application names tags of its pages; `Surrogate-Key` (with spaces between), `Cache-Tag` (with commas) and
+        /// `Cache-Groups` (strings in quotes, RFC 9875) unless said otherwise. In fields of other names there are commas between, but for `xkey`.
         ///
         /// # Panics
         /// If one is not a header name.
@@ -292,7 +292,8 @@ macro_rules! layer_setters {
         }
 
         /// Whether these fields are taken away before the response goes on. Unless said otherwise they are under `Policy::shared()`, as CDNs do it for
-        /// whom they are meant, and stay under the other, where a CDN in front may want them.
+        /// whom they are meant, and stay under the other, where a CDN in front may want them. `Cache-Groups` always stays: it is for every cache on
+        /// the way.
         pub fn strip_tag_fields(mut self, strip: bool) -> Self {
             $crate::Settings::edit(&mut self.settings).set_strip_tag_fields(strip);
             self

@@ -66,6 +66,8 @@ async fn a_refresh_that_fails_leaves_the_stale_page_and_is_tried_again_after_a_s
         assert_eq!(spared.cache_status(), "larder; hit; ttl=-1; detail=stale-on-error", "{name}");
         hand.advance(secs(1));
         assert_eq!(ask_and_settle(&app, get("/")).await.text(), "run 1", "{name}: it panics");
+        assert_eq!(ask_and_settle(&app, get("/")).await.text(), "run 1", "{name}");
+        assert_eq!(runs.count(), 3, "{name}: left alone");
         hand.advance(secs(1));
         assert_eq!(ask_and_settle(&app, get("/")).await.text(), "run 1", "{name}");
         assert_eq!((ask(&app, get("/")).await.text(), runs.count()), ("run 4", 4), "{name}");

@@ -276,10 +276,12 @@ where
                     Place::TooLong => return alone(make).await,
                 };
                 let read = plan.attach.then(Attachment::new);
+                let guard = PanicGuard { cache, leader: &leader, lease: lease.as_ref() };
                 let made = match &read {
                     Some(read) => read.scope(make()).await,
                     None => make().await,
                 };
+                drop(guard);
                 return match made {
                     Ok(value) => {
                         let bytes = cache.inner.codec.encode(&value).map_err(|e| {
@@ -290,14 +292,34 @@ where
                         Ok(winner.and_then(|bytes| cache.inner.codec.decode(&bytes).ok()).unwrap_or(value))
                     }
                     Err(error) => {
-                        leader.publish(None);
-                        if let Some(lease) = lease {
-                            lease.pass(cache.inner.clock.now().saturating_add(PASS_ERROR_MILLIS));
-                        }
+                        each_for_itself(cache, &leader, lease.as_ref());
                         Err(FillError::Fill(error))
                     }
                 };
             }
+        }
+    }
+}
+
+/// Tells those who wait, in this process and in others, that what they wait for does not come.
+fn each_for_itself(cache: &Cache, leader: &Leader<Option<Made>>, lease: Option<&Lease>) {
+    leader.publish(None);
+    if let Some(lease) = lease {
+        lease.pass(cache.inner.clock.now().saturating_add(PASS_ERROR_MILLIS));
+    }
+}
+
+/// A closure that panicked would panic for the next in line too: those who wait find out at once, instead of one after another.
+struct PanicGuard<'a> {
+    cache: &'a Cache,
+    leader: &'a Leader<Option<Made>>,
+    lease: Option<&'a Lease>,
+}
+
+impl Drop for PanicGuard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            each_for_itself(self.cache, self.leader, self.lease);
         }
     }
 }

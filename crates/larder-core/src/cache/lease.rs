@@ -8,6 +8,8 @@
 //! make the same thing. What must not come of that is that the older of the two stands last, so who stores asks the lease first
 //! ([`Lease::standing`]) and once more afterwards.
 
+mod word;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
@@ -28,6 +30,8 @@ use crate::error::{Error, ErrorKind};
 use crate::events::Operation;
 use crate::key::Key;
 use crate::tag::{Fill, Nonce, Stamp};
+
+use word::Word;
 
 /// How long a lease lives for which nothing is said.
 pub(super) const LEASE: Duration = Duration::from_secs(5);
@@ -123,32 +127,6 @@ fn known(fill: &Fill) -> String {
     hasher.finalize().to_hex()[..32].to_owned()
 }
 
-/// What stands in the store. Text, so that a look with `redis-cli` shows it.
-#[derive(Debug, PartialEq, Eq)]
-enum Word {
-    /// Somebody makes it: token and what the fill knew.
-    Held(String, String),
-    /// Somebody made it; what the fill knew.
-    Made(String),
-    /// It can't be shared, until then.
-    Pass(UnixMillis),
-    /// Not a lease's.
-    Garbage,
-}
-
-impl Word {
-    fn parse(bytes: &[u8]) -> Self {
-        let Ok(text) = std::str::from_utf8(bytes) else { return Self::Garbage };
-        let mut words = text.split(' ');
-        match (words.next(), words.next(), words.next()) {
-            (Some("held"), Some(token), Some(knows)) => Self::Held(token.to_owned(), knows.to_owned()),
-            (Some("made"), Some(_), Some(knows)) => Self::Made(knows.to_owned()),
-            (Some("pass"), Some(until), None) => until.parse().map_or(Self::Garbage, Self::Pass),
-            _ => Self::Garbage,
-        }
-    }
-}
-
 /// Somebody who wants a lease; see [`Cache::lease`].
 #[must_use = "nothing is asked yet"]
 pub struct LeaseRequest {
@@ -169,6 +147,27 @@ enum Asked {
     Held(Bytes),
 }
 
+/// Lets a lease go for which was asked, and of which nobody will know whether it was given.
+struct Unsure<'a>(Option<&'a LeaseRequest>);
+
+impl Unsure<'_> {
+    fn is_known(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unsure<'_> {
+    fn drop(&mut self) {
+        let Some(request) = self.0 else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let (cache, key, text) = (request.cache.beside_requests(), request.key.clone(), request.text());
+        runtime.spawn(async move {
+            // Whatever goes wrong here, it expires.
+            _ = cache.swap_lease(&key, &text, None).await;
+        });
+    }
+}
+
 /// Whose turn it is.
 #[derive(Debug)]
 pub enum Turn {
@@ -187,7 +186,7 @@ impl LeaseRequest {
     /// What the backend gives, and [`Deadline`](ErrorKind::Deadline): go on without a lease.
     ///
     /// # Cancel safety
-    /// If dropped, the lease may be held by nobody until it expires.
+    /// If dropped, the lease is let go if it came to be ours, or expires.
     pub async fn turn(&mut self) -> Result<Turn, Error> {
         match self.ask().await? {
             Asked::Turn(turn) => Ok(turn),
@@ -218,10 +217,14 @@ impl LeaseRequest {
         }
         let mut there = self.seen.take();
         for _ in 0..TRIES {
+            // Dropped here, we may hold it without knowing.
+            let unsure = Unsure(Some(self));
             let ours = match &there {
-                Some(there) => self.cache.swap_lease(&self.key, there, Some(self.entry())).await?,
-                None => self.add().await?,
+                Some(there) => self.cache.swap_lease(&self.key, there, Some(self.entry())).await,
+                None => self.add().await,
             };
+            unsure.is_known();
+            let ours = ours?;
             if ours {
                 return Ok(Asked::Turn(Turn::Lead(self.held())));
             }
@@ -529,23 +532,6 @@ impl Keeper {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_stands_in_the_store_is_read_back_and_anything_else_is_garbage() {
-        let held = Word::Held("a".into(), "b".into());
-        for (text, word) in [
-            ("held a b", held),
-            ("made a b", Word::Made("b".into())),
-            ("pass 7", Word::Pass(7)),
-            ("pass x", Word::Garbage),
-            ("held a", Word::Garbage),
-            ("", Word::Garbage),
-            ("7", Word::Garbage),
-        ] {
-            assert_eq!(Word::parse(text.as_bytes()), word, "{text}");
-        }
-        assert_eq!(Word::parse(b"\xff"), Word::Garbage);
-    }
 
     #[test]
     fn only_a_kind_and_a_hash_is_the_name_of_a_lease() {

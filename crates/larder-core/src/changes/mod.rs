@@ -104,13 +104,7 @@ enum Hears {
 impl Changes {
     /// Nobody hears of anything yet. What is told will be invalidated in all of these caches: one, or all aliases of [`Caches`].
     pub fn new(caches: impl Into<Caches>) -> Self {
-        let mut all: Vec<Cache> = Vec::new();
-        for (_, cache) in caches.into().iter() {
-            if !all.iter().any(|known| known.is_same(cache)) {
-                all.push(cache.clone());
-            }
-        }
-        Self { caches: all, receivers: Arc::default() }
+        Self { caches: caches.into().distinct(), receivers: Arc::default() }
     }
 
     /// Names the tags that go out of date with a `T`, whatever happened to it. What is registered twice is heard twice.

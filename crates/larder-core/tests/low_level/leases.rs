@@ -77,6 +77,13 @@ impl Fleet {
         }
     }
 
+    /// Has the value made once more, and keeps who makes it waiting.
+    async fn ask_again(&mut self, process: &Cache) -> (JoinHandle<Answer>, Asked) {
+        process.delete("key").await.unwrap();
+        let asks = self.ask(process);
+        (asks, self.next().await)
+    }
+
     fn nobody_makes_it(&mut self) {
         assert!(self.asked.try_recv().is_err(), "somebody makes it a second time");
     }
@@ -214,6 +221,63 @@ async fn when_a_closure_fails_the_other_processes_try_for_themselves_at_the_same
         }
     }
     assert_eq!(failed, 1);
+}
+
+#[tokio::test]
+async fn when_a_closure_panics_those_who_wait_try_for_themselves_at_the_same_time() {
+    let mut fleet = Fleet::new();
+    let (one, other) = (fleet.process(), fleet.process());
+    let leader = fleet.ask(&one);
+    let panics = fleet.next().await;
+    let rest: Vec<_> = [&one, &one, &other].into_iter().map(|process| fleet.ask(process)).collect();
+    settle().await;
+    // It unwraps what it is told.
+    drop(panics);
+    let before = fleet.hand.now();
+    let all = [fleet.next().await, fleet.next().await, fleet.next().await];
+    assert!(fleet.hand.now() - before < 1_000, "nothing had to expire");
+    for made in all {
+        made.send(Ok("value")).unwrap();
+    }
+    for one in rest {
+        assert_eq!(fleet.answer(one).await.unwrap(), "value");
+    }
+    assert!(leader.await.unwrap_err().is_panic());
+}
+
+#[tokio::test]
+async fn who_goes_away_while_it_asks_for_the_lease_leaves_none_behind() {
+    for taken_over in [false, true] {
+        let mut fleet = Fleet::new();
+        let backend = Faulty::over(fleet.store.clone());
+        let faults = backend.faults();
+        let (one, other) = (process(backend, fleet.hand.clock()), fleet.process());
+        let warm = fleet.ask(&one);
+        fleet.next().await.send(Ok("first")).unwrap();
+        assert_eq!(fleet.answer(warm).await.unwrap(), "first");
+        settle().await;
+        let operation = if taken_over { Op::CompareAndSet } else { Op::Set };
+        if taken_over {
+            // What stands there is of one that knew another nonce.
+            let slow = fleet.ask_again(&other).await;
+            other.invalidate(["t"]).await.unwrap();
+            std::mem::forget(slow);
+        } else {
+            one.delete("key").await.unwrap();
+        }
+        // The store does it, and nobody hears of that.
+        faults.add(Fault::hang().on([operation]).after().times(1));
+        let gone = fleet.ask(&one);
+        settle().await;
+        assert_eq!(faults.met(), 1);
+        gone.abort();
+        assert!(gone.await.unwrap_err().is_cancelled());
+        let before = fleet.hand.now();
+        let next = fleet.ask(&other);
+        fleet.next().await.send(Ok("value")).unwrap();
+        assert!(fleet.hand.now() - before < 1_000, "it did not have to expire");
+        assert_eq!(fleet.answer(next).await.unwrap(), "value");
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use larder_core::{Cache, Caches, Error, Tag};
 
 use super::hearing::{Heard, Hearing};
 use super::outbox::{Outbox, Place};
-use super::{distinct, invalidate, texts};
+use super::{invalidate, texts};
 
 /// Invalidates in this process's own caches whatever PostgreSQL tells of: what [`Outbox::invalidate`] writes, and what [`Triggers`](super::Triggers)
 /// see. Every process that has a cache of its own runs one.
@@ -58,7 +58,7 @@ impl Listener {
             ));
         }
         let channel = outbox.inner.table.clone();
-        let (hearing, caches) = (Hearing::new(pool, &channel), distinct(&caches.into()));
+        let (hearing, caches) = (Hearing::new(pool, &channel), caches.into().distinct());
         Ok(Self { hearing, channel, caches, after_a_gap: None })
     }
 

@@ -36,7 +36,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use larder_core::{Cache, Caches, Error, ErrorKind, Tag};
+use larder_core::{Cache, Error, ErrorKind, Tag};
 
 #[cfg(feature = "postgres")]
 pub use listener::Listener;
@@ -59,17 +59,6 @@ enum Dialect {
     MySql,
     #[cfg(feature = "sqlite")]
     Sqlite,
-}
-
-/// Each of them once.
-fn distinct(caches: &Caches) -> Vec<Cache> {
-    let mut all: Vec<Cache> = Vec::new();
-    for (_, cache) in caches.iter() {
-        if !all.iter().any(|known| known.is_same(cache)) {
-            all.push(cache.clone());
-        }
-    }
-    all
 }
 
 /// In all of them, though one fails; the first error.

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::outbox::{Outbox, Place};
 use super::pending::Pending;
-use super::{PAUSES, distinct, invalidate, round, texts};
+use super::{PAUSES, invalidate, round, texts};
 
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -29,7 +29,7 @@ pub struct Relay {
 impl Relay {
     /// From this outbox to these caches: one, or all aliases of [`Caches`].
     pub fn new(outbox: &Outbox, caches: impl Into<Caches>) -> Self {
-        Self { outbox: outbox.clone(), caches: distinct(&caches.into()).into(), every: EVERY }
+        Self { outbox: outbox.clone(), caches: caches.into().distinct().into(), every: EVERY }
     }
 
     /// How often [`Relay::run`] looks; each second unless said otherwise. What PostgreSQL tells of is looked for at once.

@@ -169,6 +169,7 @@ macro_rules! on_both {
 on_both! {
     the_commit_invalidates_in_every_handle_and_nobody_waits_before_it
     a_rollback_leaves_all_as_it_was
+    what_was_done_behind_a_savepoint_goes_with_it_and_the_rest_stays
     a_value_is_there_with_the_commit_and_stays_when_it_is_tidied_up
     a_value_under_a_tag_that_is_invalidated_afterwards_is_not_served
     a_value_that_was_made_before_others_invalidated_its_tag_is_removed
@@ -223,6 +224,40 @@ async fn a_rollback_leaves_all_as_it_was(app: App) {
     assert_eq!(cache.get::<u8>("new").await.unwrap(), None);
     cached.after_commit().await.unwrap();
     assert_eq!(cache.get("key").await.unwrap(), Some(1), "there was nothing to tidy up");
+}
+
+async fn what_was_done_behind_a_savepoint_goes_with_it_and_the_rest_stays(app: App) {
+    let (cache, other) = (app.stage.cache(), app.stage.other());
+    for tag in ["before", "behind", "kept", "after"] {
+        cache.set(tag, 1).tags([tag]).await.unwrap();
+    }
+    let mut tx = app.begin().await;
+    let mut cached = app.join(&mut tx).await;
+    on!(tx, |tx| cached.invalidate(tx, ["before"]).await.unwrap());
+    tx.run("SAVEPOINT one").await;
+    on!(tx, |tx| cached.invalidate(tx, ["behind"]).await.unwrap());
+    on!(tx, |tx| cached.set(tx, "new", &2).await.unwrap());
+    tx.run("SAVEPOINT two").await;
+    on!(tx, |tx| cached.set(tx, "kept", &2).tags(["kept"]).await.unwrap());
+    tx.run("ROLLBACK TO SAVEPOINT one").await;
+    tx.run("SAVEPOINT three").await;
+    on!(tx, |tx| cached.invalidate(tx, ["after"]).await.unwrap());
+    tx.run("RELEASE SAVEPOINT three").await;
+    on!(tx, |tx| cached.set(tx, "plain", &3).await.unwrap());
+    tx.commit().await;
+    for tidied in [false, true] {
+        for cache in [&cache, &other] {
+            let mut left = Vec::new();
+            for key in ["before", "behind", "new", "kept", "after", "plain"] {
+                left.push(cache.get::<u8>(key).await.unwrap());
+            }
+            assert_eq!(left, [None, Some(1), None, Some(1), None, Some(3)], "tidied up: {tidied}");
+        }
+        if !tidied {
+            let again = app.join(&mut app.begin().await).await;
+            std::mem::replace(&mut cached, again).after_commit().await.unwrap();
+        }
+    }
 }
 
 async fn a_value_is_there_with_the_commit_and_stays_when_it_is_tidied_up(app: App) {

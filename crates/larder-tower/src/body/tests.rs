@@ -82,3 +82,45 @@ fn readers_that_come_and_go_while_nothing_happens_leave_nothing_behind() {
     assert_eq!(Arc::strong_count(&nobody), 2, "ours and our waker's");
     assert!(shared.shared.state.lock().readers.len() <= 3);
 }
+
+/// A body that gives one piece, and then nothing more.
+fn of_one_piece() -> (SharedBody, Ended) {
+    let begun = [Bytes::from_static(b"12345")].into();
+    let source = Body::new(Resumed { begun, trailer: None, error: None, rest: Some(Body::new(Silent)) });
+    let ended = Ended::default();
+    let note = Arc::clone(&ended);
+    let on_end = Box::new(move |outcome| *note.lock() = Some(outcome));
+    (SharedBody::new(source, Vec::new(), 10, None, on_end, Box::new(drop)), ended)
+}
+
+#[tokio::test]
+async fn what_is_driven_beside_its_readers_ends_though_nobody_reads() {
+    let (shared, ended) = of_pieces(&["12345", "678"], 10);
+    let mut reader = shared.reader().unwrap();
+    shared.drive_beside().unwrap().await;
+    assert_eq!(*ended.lock(), Some(Ok(Bytes::from_static(b"12345678"))));
+    assert_eq!(text(polled(&mut reader)).unwrap(), "12345");
+}
+
+#[test]
+fn who_still_reads_sets_the_pace_again_when_nobody_drives_any_more() {
+    let (shared, ended) = of_one_piece();
+    let mut reader = shared.reader().unwrap();
+    let driving = shared.clone().drive_beside().unwrap();
+    assert!(shared.clone().drive_beside().is_none(), "one is enough");
+    drop(driving);
+    assert_eq!(text(polled(&mut reader)).unwrap(), "12345");
+    assert!(ended.lock().is_none(), "it goes on");
+    assert!(shared.drive_beside().is_some());
+}
+
+#[test]
+fn what_nobody_drives_or_reads_any_more_is_given_up() {
+    let (shared, ended) = of_one_piece();
+    let reader = shared.reader().unwrap();
+    let driving = shared.drive_beside().unwrap();
+    drop(reader);
+    assert!(ended.lock().is_none(), "it is driven");
+    drop(driving);
+    assert_eq!(*ended.lock(), Some(Err(Reason::ClientGone)));
+}

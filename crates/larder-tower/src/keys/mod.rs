@@ -209,6 +209,11 @@ impl Narrowing {
         }
     }
 
+    /// Whether only a part of the query counts.
+    pub(crate) fn is_by_query(&self) -> bool {
+        !self.query.is_all()
+    }
+
     /// A URL without the parameters that do not count; `None`: it is as it was.
     pub(crate) fn uri(&self, uri: &Uri) -> Option<Uri> {
         self.query.narrowed(uri)

@@ -2,7 +2,6 @@
 //! section 9.3.3).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use http::request::Parts;
@@ -16,16 +15,13 @@ use super::authority;
 use super::plan::{Gateway, group_tag};
 use crate::admit::{Facts, admit};
 use crate::cacheable::Cacheable;
-use crate::detach::Detachable;
 use crate::engine::{Engine, Visit, into_body, say_bypass};
+use crate::forget::forget_whoever_waits;
 use crate::identity::{Identity, original, url_tag};
 use crate::labels::Labels;
 use crate::landing::Traffic;
 use crate::outer::{Enclosed, Outer};
 use crate::stale::Role;
-
-/// How long what was written to may take to be dropped once the client is gone.
-const PURGE: Duration = Duration::from_secs(60);
 
 /// Writes through. If it succeeds, what it makes invalid is dropped before its answer leaves.
 pub(super) async fn write<S, B>(
@@ -57,18 +53,7 @@ where
         tags.extend(reference_tag(engine, &cache, own_id, &asked, &host, reference));
     }
     tags.extend(invalidated.groups.iter().map(|group| group_tag(&host, group)));
-    let drop_pages = {
-        let cache = cache.clone();
-        async move {
-            if let Err(error) = cache.invalidate(tags).await {
-                tracing::error!(target: "larder::purge", cache = cache.name(), %error, "what a write made invalid could not be dropped");
-                return false;
-            }
-            true
-        }
-    };
-    // What was written stays written, so a client that goes away now must not keep the old pages alive.
-    let dropped = Detachable::new(Box::pin(drop_pages), PURGE, || true).await;
+    let dropped = forget_whoever_waits(cache.clone(), tags).await.is_ok();
     if dropped
         && answers_get(&rules, &asked, &host, &response)
         && let Some(get) = as_get(engine, asked)

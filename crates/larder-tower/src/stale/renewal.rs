@@ -128,6 +128,7 @@ impl Renewal {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let cache = cache.beside_requests();
         runtime.spawn(async move {
+            let _guard = PanicGuard { renewal: &self, cache: &cache };
             let in_time = tokio::select! {
                 () = work => true,
                 () = cache.clock().sleep(deadline) => false,
@@ -149,6 +150,20 @@ impl Renewal {
     /// Whether a page found is the one that is to be made anew: a newer one need not be.
     pub(crate) fn is_for(&self, page: &StoredResponse) -> bool {
         page.meta.key == self.page && page.meta.timing.response_time == self.made
+    }
+}
+
+/// What panicked has failed, and is not tried again at once.
+struct PanicGuard<'a> {
+    renewal: &'a Renewal,
+    cache: &'a Cache,
+}
+
+impl Drop for PanicGuard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.renewal.failed(None, self.cache.clock().now());
+        }
     }
 }
 

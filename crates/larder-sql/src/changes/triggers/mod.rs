@@ -31,6 +31,7 @@ use body::Body;
 /// | runs | once a statement | for each row | for each row |
 /// | `TRUNCATE` | seen | not seen | – |
 /// | `ON DELETE CASCADE` to the table | seen | not seen | seen |
+/// | what a `REPLACE` displaces | – | seen | with `PRAGMA recursive_triggers = ON` |
 /// | who changes needs rights on the outbox | no (`SECURITY DEFINER`) | no (its definer) | – |
 /// | `NOTIFY` | yes | – | – |
 ///

@@ -11,6 +11,7 @@ use crate::unique;
 
 each! {
     a_commit_invalidates_and_a_rollback_never_does
+    what_is_written_behind_a_savepoint_goes_with_it
     what_is_delivered_is_gone_at_once_and_leaves_nothing_behind
     nothing_leaves_the_outbox_before_every_cache_has_forgotten
     a_relay_finds_by_itself_what_nobody_delivered
@@ -32,6 +33,36 @@ async fn a_commit_invalidates_and_a_rollback_never_does(app: App) {
     assert_eq!(relay.flush().await.unwrap(), 2);
     assert!(!has(&cache, "course:7").await && has(&cache, "course:8").await);
     assert_eq!(relay.flush().await.unwrap(), 0);
+}
+
+async fn what_is_written_behind_a_savepoint_goes_with_it(app: App) {
+    let cache = memory();
+    let relay = Relay::new(&app.outbox, &cache);
+    fill(&cache, &["outside", "undone", "inside"]).await;
+    macro_rules! within {
+        ($pool:expr) => {{
+            let mut tx = $pool.begin().await.unwrap();
+            let outside = app.outbox.invalidate(&mut tx, ["outside"]).await.unwrap();
+            let mut undone = tx.begin().await.unwrap();
+            drop(app.outbox.invalidate(&mut undone, ["undone"]).await.unwrap());
+            undone.rollback().await.unwrap();
+            let mut inside = tx.begin().await.unwrap();
+            drop(app.outbox.invalidate(&mut inside, ["inside"]).await.unwrap());
+            inside.commit().await.unwrap();
+            tx.commit().await.unwrap();
+            outside
+        }};
+    }
+    let outside = match &app.database {
+        Database::Postgres(pool) => within!(pool),
+        Database::MySql(pool) => within!(pool),
+        // It knows nothing of transactions but what the application's own driver does.
+        Database::Sqlite(_) => return,
+    };
+    relay.deliver(outside).await.unwrap();
+    assert_eq!(app.waiting().await, ["inside"]);
+    assert_eq!(relay.flush().await.unwrap(), 1);
+    assert!(!has(&cache, "outside").await && !has(&cache, "inside").await && has(&cache, "undone").await);
 }
 
 async fn what_is_delivered_is_gone_at_once_and_leaves_nothing_behind(app: App) {
