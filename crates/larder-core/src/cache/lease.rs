@@ -151,7 +151,7 @@ enum Asked {
 struct Unsure<'a>(Option<&'a LeaseRequest>);
 
 impl Unsure<'_> {
-    fn is_known(mut self) {
+    fn settle(mut self) {
         self.0 = None;
     }
 }
@@ -223,7 +223,7 @@ impl LeaseRequest {
                 Some(there) => self.cache.swap_lease(&self.key, there, Some(self.entry())).await,
                 None => self.add().await,
             };
-            unsure.is_known();
+            unsure.settle();
             let ours = ours?;
             if ours {
                 return Ok(Asked::Turn(Turn::Lead(self.held())));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use larder_core::{Backend, Caches, ErrorKind, Tag};
 use larder_sql::changes::{Outbox, Relay};
 use larder_testkit::{Fault, Op};
+use sqlx::Connection as _;
 
 use super::{App, Database, Slow, each, faulty, fill, has, memory, texts, until};
 use crate::unique;
