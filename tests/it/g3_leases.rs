@@ -89,10 +89,11 @@ async fn a_client_that_does_not_read_keeps_no_other_process_waiting() {
             feed.send(piece(half)).unwrap();
         }
         drop(feed);
-        while !second.is_finished() {
+        for _ in 0..100 {
             hand.advance(Duration::from_millis(50));
             settle().await;
         }
+        assert!(second.is_finished(), "it waits for a client of the other process");
         let second = second.await.unwrap();
         assert_eq!((second.text(), second.is_hit()), ("halfdone", true));
         for half in ["half", "done"] {

@@ -2,7 +2,7 @@
 //!
 //! Whoever polls first drives the inner body; what it yields is kept for the others until the end or the limit. No task is spawned
 //! for it: the fastest reader sets the pace, and when the last reader goes away before the end, what is left is driven on by a task
-//! with a deadline, so that the fill is not lost.
+//! with a deadline, so that the fill is not lost. Where other processes wait for it, which can't read along, a task drives it from the beginning.
 //!
 //! Past the limit nothing is stored, nobody new attaches, and a reader who falls a whole limit behind is cut with an error. What breaks
 //! off in the middle ends in an error for everybody who got bytes of it, never in a clean end.
