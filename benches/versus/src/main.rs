@@ -5,6 +5,7 @@
 
 mod bare;
 mod ours;
+#[cfg(feature = "peers")]
 mod peers;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,6 +50,13 @@ fn app(mode: &str, cache: Option<&str>) -> Result<Router> {
         "origin" => Router::new().route("/page", get(bare::for_proxies)),
         "page" => ours::page(cache)?,
         "pair" => ours::pair(cache)?,
+        other => return peer(other),
+    })
+}
+
+#[cfg(feature = "peers")]
+fn peer(mode: &str) -> Result<Router> {
+    Ok(match mode {
         "axum-response-cache" => peers::axum_response_cache(),
         "hitbox" => peers::hitbox(),
         "hitbox-bincode" => peers::hitbox_bincode(),
@@ -56,6 +64,11 @@ fn app(mode: &str, cache: Option<&str>) -> Result<Router> {
         "http-cache" => peers::http_cache(),
         _ => bail!("there is no mode {mode}"),
     })
+}
+
+#[cfg(not(feature = "peers"))]
+fn peer(mode: &str) -> Result<Router> {
+    bail!("{mode} is not built: the other caches did not compile")
 }
 
 async fn runs() -> String {

@@ -178,7 +178,8 @@ impl Ground {
 /// A program that keeps to one core.
 pub(super) fn pinned(program: &Path, core: usize) -> Command {
     let mut command = Command::new("taskset");
-    command.args(["-c", &core.to_string()]).arg(program);
+    // A backtrace would push the reason out of the end of the log that is shown.
+    command.args(["-c", &core.to_string()]).arg(program).env("RUST_BACKTRACE", "0");
     command
 }
 

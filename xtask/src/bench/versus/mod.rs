@@ -8,7 +8,13 @@ mod entrants;
 mod http;
 mod load;
 
-use std::{fs, path::Path, process::Command, thread, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
@@ -92,7 +98,7 @@ impl Versus {
             if let Err(error) = &running {
                 eprintln!("{} is skipped: {error:#}", entrant.name);
             }
-            everybody.push((entrant, running.map_err(|error| format!("{error:#}"))));
+            everybody.push((entrant, running.map_err(|error| in_a_line(&error))));
         }
         let turns = self.rounds(&everybody, &ground)?;
         drop((fast, place));
@@ -149,7 +155,7 @@ impl Versus {
                         );
                         loads.push(load);
                     }
-                    Err(error) => turns.loads = Err(format!("{error:#}")),
+                    Err(error) => turns.loads = Err(in_a_line(&error)),
                 }
             }
         }
@@ -192,12 +198,23 @@ fn tmpfs() -> &'static Path {
     if shared.is_dir() { shared } else { Path::new("/tmp") }
 }
 
+/// Builds the servers, without the other caches if those can't be had: they are named in the table then.
+fn program() -> Result<PathBuf> {
+    let build = |flags: &[&str]| {
+        let mut command = cargo();
+        command.current_dir(folder().join("versus")).args(["build", "--release"]).args(flags);
+        built(command, "larder-versus")
+    };
+    build(&[]).or_else(|error| {
+        eprintln!("{error:#}: going on without the other caches for Tower and Axum");
+        build(&["--no-default-features"])
+    })
+}
+
 /// Builds, and starts what several need; the processes end when they are dropped.
 fn prepare(place: &Path, fast: &Path) -> Result<(Ground, Vec<Process>)> {
-    let mut command = cargo();
-    command.current_dir(folder().join("versus")).args(["build", "--release"]);
     let mut ground = Ground {
-        program: built(command, "larder-versus")?,
+        program: program()?,
         folder: place.to_owned(),
         fast: fast.to_owned(),
         core: 0,
@@ -233,6 +250,13 @@ fn check(running: &Running) -> Result<()> {
     http::get(running.port, "/page")?;
     ensure!(before == runs(running)?, "a page that was asked for again reached the handler");
     Ok(())
+}
+
+/// An error, and the end of a log in it, as a cell of a table.
+fn in_a_line(error: &anyhow::Error) -> String {
+    let text = format!("{error:#}").replace('|', "/");
+    let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines.join(" ").chars().take(90).collect()
 }
 
 /// How often the handler ran; `None` where nobody counts.
@@ -380,6 +404,13 @@ mod tests {
             bars(&turns, &bare, "").bars.iter().map(|bar| bar.ours).collect::<Vec<_>>(),
             [false, true]
         );
+    }
+
+    #[test]
+    fn an_error_of_many_lines_fits_into_a_cell() {
+        let error = anyhow::anyhow!("it ended at once\n    a | b\n\n    c").context("nginx");
+        assert_eq!(in_a_line(&error), "nginx: it ended at once a / b c");
+        assert_eq!(in_a_line(&anyhow::anyhow!("{}", "ä".repeat(200))).chars().count(), 90);
     }
 
     #[test]
