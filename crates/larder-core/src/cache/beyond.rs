@@ -174,7 +174,7 @@ impl Start {
         runtime.spawn(async move {
             let clock = cache.clock().clone();
             let made = tokio::select! {
-                made = make_it(&cache, &place.key, &plan, make) => made.is_ok(),
+                made = make_it(&cache, &place.key, &plan, make, None) => made.is_ok(),
                 () = clock.sleep(plan.max_fill) => false,
             };
             if !made {

@@ -148,12 +148,12 @@ where
         let key = cache.value_key(key, version);
         plan.timeout = plan.timeout.or(cache.inner.timeout);
         if !plan.beyond.keeps() {
-            return make_it(cache, &key, &plan, || call(make)).await;
+            return make_it(cache, &key, &plan, || call(make), None).await;
         }
         let (stale, since) = match cache.held(&key).await {
             Ok(Held::Fresh(value)) => return Ok(value),
             Ok(Held::Stale(value, since)) => (value, since),
-            Ok(Held::Nothing) => return make_it(cache, &key, &plan, || call(make)).await,
+            Ok(Held::Nothing) => return make_it(cache, &key, &plan, || call(make), None).await,
             // Whoever waited for the store once does not try their luck with it again.
             Err(_) => return call(make).await.map_err(FillError::Fill),
         };
@@ -170,7 +170,7 @@ where
                 }
                 Begun::UnderWay(over) => over,
                 Begun::Full if at_once => return Ok(stale.show()),
-                Begun::Full => return or_stale(make_it(cache, &key, &plan, || call(make)).await, stale),
+                Begun::Full => return make_it(cache, &key, &plan, || call(make), Some(stale)).await,
             };
             let Some(limit) = soft_timeout.filter(|_| !at_once) else { return Ok(stale.show()) };
             let in_time = tokio::select! {
@@ -180,24 +180,20 @@ where
             let made = if in_time { cache.read(&key).await.ok().flatten() } else { None };
             return Ok(made.unwrap_or_else(|| stale.show()));
         }
-        let made = make_it(cache, &key, &plan, || call(make)).await;
-        if on_error { or_stale(made, stale) } else { made }
+        make_it(cache, &key, &plan, || call(make), on_error.then_some(stale)).await
     }
 }
 
-/// What was made, or where that failed the stale value.
-fn or_stale<T, E>(made: Result<T, FillError<E>>, stale: Shown<T>) -> Result<T, FillError<E>> {
-    match made {
-        Err(FillError::Fill(_)) => {
-            tracing::debug!(target: "larder::decision", "a value could not be made anew; the stale one stands in");
-            Ok(stale.show())
-        }
-        made => made,
+/// What was made, or where that failed the stale value, if there is one.
+fn or_stale<T, E>(made: Result<T, FillError<E>>, stale: Option<Shown<T>>) -> Result<T, FillError<E>> {
+    match (made, stale) {
+        (Err(FillError::Fill(_)), Some(stale)) => Ok(stale.stand_in()),
+        (made, _) => made,
     }
 }
 
 /// A stale value that may be given.
-struct Shown<T>(T);
+pub(super) struct Shown<T>(T);
 
 impl<T> Shown<T> {
     /// Gives it: what is being made of it is as stale, and not stored.
@@ -207,14 +203,21 @@ impl<T> Shown<T> {
         }
         self.0
     }
+
+    /// The same, where a new one could not be had.
+    fn stand_in(self) -> T {
+        tracing::debug!(target: "larder::decision", "a value could not be made anew; the stale one stands in");
+        self.show()
+    }
 }
 
-/// Reads a value, or makes and stores it.
+/// Reads a value, or makes and stores it. Where that fails, here or for whom it is waited, `stale` stands in.
 pub(super) async fn make_it<T, E, F, Fut>(
     cache: &Cache,
     key: &Key,
     plan: &Plan,
     make: F,
+    stale: Option<Shown<T>>,
 ) -> Result<T, FillError<E>>
 where
     T: Serialize + DeserializeOwned + Send,
@@ -223,26 +226,26 @@ where
 {
     let mut patience = std::pin::pin!(cache.inner.clock.sleep(plan.max_wait));
     // Made for the caller alone. What is read meanwhile goes to whatever is being made around us.
-    let alone = async |make: F| {
+    let alone = async |make: F, stale| {
         cache.note_written(&plan.tags);
-        make().await.map_err(FillError::Fill)
+        or_stale(make().await.map_err(FillError::Fill), stale)
     };
     loop {
         match cache.read(key).await {
             Ok(Some(value)) => return Ok(value),
             Ok(None) => {}
             // Whoever waited for the store once does not try their luck with it again.
-            Err(_) => return alone(make).await,
+            Err(_) => return alone(make, stale).await,
         }
         if plan.timeout.is_zero() || !cache.inner.capabilities.stores {
-            return alone(make).await;
+            return alone(make, stale).await;
         }
         let fill = match cache.begin(&plan.tags).await {
             Ok(fill) => fill,
-            Err(_) => return alone(make).await,
+            Err(_) => return alone(make, stale).await,
         };
         match cache.inner.flights.join(key, fill.fence(), WAITERS) {
-            Joined::Full => return alone(make).await,
+            Joined::Full => return alone(make, stale).await,
             Joined::Wait(mut waiter) => {
                 let waited = tokio::select! {
                     outcome = waiter.wait() => Some(outcome),
@@ -256,9 +259,12 @@ where
                             return Ok(value);
                         }
                         // Another caller uses this key for another type.
-                        Err(_) => return alone(make).await,
+                        Err(_) => return alone(make, stale).await,
                     },
-                    Some(Outcome::Value(None)) | None => return alone(make).await,
+                    Some(Outcome::Value(None)) | None => match stale {
+                        Some(stale) => return Ok(stale.stand_in()),
+                        None => return alone(make, None).await,
+                    },
                 }
             }
             Joined::Lead(leader) => {
@@ -270,10 +276,13 @@ where
                         leader.publish(Some(Made { bytes: bytes.clone(), origin }));
                         match cache.inner.codec.decode(&bytes) {
                             Ok(value) => return Ok(value),
-                            Err(_) => return alone(make).await,
+                            Err(_) => return alone(make, stale).await,
                         }
                     }
-                    Place::TooLong => return alone(make).await,
+                    Place::TooLong => match stale {
+                        Some(stale) => return Ok(stale.stand_in()),
+                        None => return alone(make, None).await,
+                    },
                 };
                 let read = plan.attach.then(Attachment::new);
                 let guard = PanicGuard { cache, leader: &leader, lease: lease.as_ref() };
@@ -293,7 +302,7 @@ where
                     }
                     Err(error) => {
                         each_for_itself(cache, &leader, lease.as_ref());
-                        Err(FillError::Fill(error))
+                        or_stale(Err(FillError::Fill(error)), stale)
                     }
                 };
             }

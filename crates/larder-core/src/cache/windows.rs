@@ -56,7 +56,7 @@ impl<T, E, F> TryGetOrSet<'_, T, E, F> {
         self
     }
 
-    /// For how long after its timeout the value is given where the closure fails; not at all unless said otherwise. It is counted from the end
+    /// For how long after its timeout the value is given where the closure fails, to those too who waited for it; not at all unless said otherwise. It is counted from the end
     /// of the timeout, as [`stale_while_revalidate`](Self::stale_while_revalidate) is, and [`get`](crate::Cache::get) never gives the
     /// value then.
     ///

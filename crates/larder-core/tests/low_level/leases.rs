@@ -224,6 +224,39 @@ async fn when_a_closure_fails_the_other_processes_try_for_themselves_at_the_same
 }
 
 #[tokio::test]
+async fn who_waited_for_a_closure_that_failed_is_given_the_stale_value() {
+    let (asks, mut asked) = mpsc::unbounded_channel::<Asked>();
+    let (store, hand) = (Plain::default(), ManualClock::new(1_700_000_000_000));
+    let processes = [process(store.clone(), hand.clock()), process(store, hand.clock())];
+    let ask = |cache: &Cache| {
+        let (cache, asks) = (cache.clone(), asks.clone());
+        tokio::spawn(async move {
+            let make = || async {
+                let (answer, answered) = oneshot::channel();
+                asks.send(answer).unwrap();
+                answered.await.unwrap().map(str::to_owned)
+            };
+            cache.try_get_or_set("key", make).timeout(10).stale_if_error(600).await
+        })
+    };
+    let first = ask(&processes[0]);
+    asked.recv().await.unwrap().send(Ok("old")).unwrap();
+    assert_eq!(first.await.unwrap().unwrap(), "old");
+    hand.advance(Duration::from_secs(11));
+    let one: Vec<_> = (0..4).map(|_| ask(&processes[0])).collect();
+    let failing = asked.recv().await.unwrap();
+    settle().await;
+    failing.send(Err("no database")).unwrap();
+    for one in one {
+        assert_eq!(one.await.unwrap().unwrap(), "old");
+    }
+    assert!(asked.try_recv().is_err(), "it failed a moment ago");
+    let other = ask(&processes[1]);
+    asked.recv().await.unwrap().send(Ok("new")).unwrap();
+    assert_eq!(other.await.unwrap().unwrap(), "new");
+}
+
+#[tokio::test]
 async fn when_a_closure_panics_those_who_wait_try_for_themselves_at_the_same_time() {
     let mut fleet = Fleet::new();
     let (one, other) = (fleet.process(), fleet.process());
