@@ -87,6 +87,17 @@ mod tests {
     }
 
     #[test]
+    fn values_of_all_kinds_come_back_as_they_were() {
+        let values = serde_json::json!({
+            "": null, "ü\u{0}\n": "\u{10ffff}\"\\", "numbers": [0.985_690_694_632_869_5, -0.0, 1e300, u64::MAX, i64::MIN],
+            "nested": { "a": [[], {}, [true, [false]]] },
+        });
+        let data = values.as_object().unwrap().clone().into_iter().collect();
+        let written = Plain { data, ..plain() };
+        assert!(Plain::decode(-7, &written.encode().unwrap()).unwrap() == written);
+    }
+
+    #[test]
     fn any_flipped_bit_any_cut_and_any_other_id_is_no_session() {
         let bytes = plain().encode().unwrap();
         for at in 0..bytes.len() {

@@ -119,6 +119,26 @@ mod tests {
     }
 
     #[test]
+    fn fractions_are_read_as_they_were_written() {
+        let mut bits = 0x9E37_79B9_7F4A_7C15_u64;
+        for _ in 0..10_000 {
+            bits ^= bits << 13;
+            bits ^= bits >> 7;
+            bits ^= bits << 17;
+            let fraction = (bits >> 11) as f64 / (1_u64 << 53) as f64;
+            for number in [fraction, fraction * 1e300, -fraction * 1e-300, f64::from_bits(bits)] {
+                if number.is_finite() {
+                    for codec in [Codec::Json, Codec::MessagePack] {
+                        let bytes = codec.encode(&number).unwrap();
+                        let read: f64 = codec.decode(&bytes).unwrap();
+                        assert_eq!(read.to_bits(), number.to_bits(), "{codec:?} {number}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn what_cannot_be_serialised_is_an_error_that_reaches_the_caller() {
         let map: HashMap<Vec<u8>, u8> = HashMap::from([(vec![1], 1)]);
         assert_eq!(Codec::Json.encode(&map).unwrap_err().kind(), ErrorKind::Encode);
