@@ -9,17 +9,16 @@ async fn red_02_what_the_server_is_told_of_timeouts() {
     let stage = Stage::new();
     let cache = stage.cache();
     let left = |name: &str| stage.server.cli(&["PTTL", name]).parse::<i64>().unwrap();
-    cache.set("ten", "text").timeout(10).await.unwrap();
-    assert!((9_000..=10_000).contains(&left(":1:ten")));
+    let about = |name: &str| (500_000..=600_000).contains(&left(name));
+    cache.set("text", "text").timeout(600).await.unwrap();
+    assert!(about(":1:text"));
     cache.set("none", "text").timeout(Timeout::FOREVER).await.unwrap();
     assert_eq!(left(":1:none"), -1);
     cache.set("zero", "text").timeout(10).await.unwrap();
     cache.set("zero", "text").timeout(0).await.unwrap();
     assert_eq!(stage.server.cli(&["EXISTS", ":1:zero"]), "0");
-    cache.set_many([("a", 1), ("b", 2)]).timeout(10).await.unwrap();
-    for name in [":1:a", ":1:b"] {
-        assert!((9_000..=10_000).contains(&left(name)), "{name}");
-    }
+    cache.set_many([("a", 1), ("b", 2)]).timeout(600).await.unwrap();
+    assert!(about(":1:a") && about(":1:b"));
 }
 
 #[tokio::test]
@@ -99,9 +98,14 @@ async fn red_14_and_dr_keys_are_called_as_in_django() {
 async fn dr_03_milliseconds_are_kept() {
     let stage = Stage::new();
     let cache = stage.cache();
-    cache.set("key", "text").timeout(std::time::Duration::from_millis(5_500)).await.unwrap();
-    let left: i64 = stage.server.cli(&["PTTL", ":1:key"]).parse().unwrap();
-    assert!((5_001..=5_500).contains(&left), "{left}");
+    let (mut left, mut tries) = (0, 0);
+    // Again where half a second was gone before it was looked at: whole seconds are never right.
+    while !(60_001..=60_500).contains(&left) {
+        assert!(tries < 100, "{left}");
+        cache.set("key", "text").timeout(std::time::Duration::from_millis(60_500)).await.unwrap();
+        left = stage.server.cli(&["PTTL", ":1:key"]).parse::<i64>().unwrap();
+        tries += 1;
+    }
 }
 
 #[tokio::test]

@@ -19,14 +19,14 @@ tests! { spans __mount_spans:
 
 async fn dr_10_ttl_tells_missing_from_for_ever_and_counts_milliseconds(stage: Stage) {
     let cache = stage.cache();
-    cache.set("brief", "b").timeout(10).await.unwrap();
-    cache.set("briefer", "b").timeout(Duration::from_millis(400)).await.unwrap();
+    cache.set("brief", "b").timeout(600).await.unwrap();
+    cache.set("briefer", "b").timeout(Duration::from_millis(60_400)).await.unwrap();
     cache.set("forever", "f").timeout(Timeout::FOREVER).await.unwrap();
-    assert_eq!(cache.ttl("brief").await.unwrap(), Ttl::Left(Duration::from_secs(10)));
-    assert_eq!(cache.ttl("briefer").await.unwrap().left(), Some(Duration::from_millis(400)));
+    assert_eq!(cache.ttl("brief").await.unwrap(), Ttl::Left(Duration::from_secs(600)));
+    assert_eq!(cache.ttl("briefer").await.unwrap().left(), Some(Duration::from_millis(60_400)));
     assert_eq!(cache.ttl("forever").await.unwrap(), Ttl::Forever);
     assert!(cache.ttl("missing").await.unwrap().is_missing());
-    stage.advance(Duration::from_millis(9_999));
+    stage.advance(Duration::from_millis(599_999));
     assert_eq!(cache.ttl("brief").await.unwrap(), Ttl::Left(Duration::from_millis(1)));
     assert_eq!(cache.ttl("briefer").await.unwrap(), Ttl::Missing);
     stage.advance(Duration::from_millis(1));
