@@ -10,6 +10,7 @@ use http::Method;
 use http_body_util::BodyExt;
 use larder::memory::Memory;
 use larder::{Cache, FetchFromCacheLayer, UpdateCacheLayer, cache_page};
+use larder_core::ManualClock;
 use larder_tests::{client, serve};
 use tower::ServiceBuilder;
 use tower_http::compression::CompressionLayer;
@@ -257,11 +258,16 @@ async fn between_the_pair_a_stream_is_not_taken_for_a_page_because_it_is_compres
     assert!(status_of(&soon(client).await.unwrap()).ends_with("detail=streaming"));
 }
 
+/// Over this store, and however long the test takes, no time passes.
+fn timeless(store: &Memory) -> Cache {
+    Cache::builder(store.clone()).clock(ManualClock::new(1_700_000_000_000).clock()).build().expect("a cache")
+}
+
 #[tokio::test]
 async fn ten_thousand_values_of_a_field_make_no_more_variants_than_allowed() {
     let store = Memory::new();
     let (app, _) = always_saying(&[("vary", "x-language")]);
-    let app = app.layer(cache_page(60).cache(Cache::new(store.clone())).max_variants(64));
+    let app = app.layer(cache_page(60).cache(timeless(&store)).max_variants(64));
     for n in 0..10_000 {
         ask(&app, get_with("/", &[("x-language", &n.to_string())])).await;
     }
@@ -275,7 +281,7 @@ async fn ten_thousand_values_of_a_field_make_no_more_variants_than_allowed() {
 async fn ten_thousand_users_do_not_push_out_what_everybody_reads() {
     let store = Memory::new();
     let (app, runs) = always_saying(&[("vary", "accept-language")]);
-    let app = app.layer(cache_page(60).cache(Cache::new(store.clone())).max_variants(64));
+    let app = app.layer(cache_page(60).cache(timeless(&store)).max_variants(64));
     ask(&app, get("/")).await;
     for n in 0..10_000 {
         ask(&app, get_with("/", &[("cookie", &format!("sessionid={n}"))])).await;

@@ -198,8 +198,12 @@ async fn warms(cache: Cache, hand: Option<ManualClock>) {
         Warmer::new(&cache).every(Duration::from_millis(every)).jitter(Duration::ZERO).concurrency(1);
     let (warmer, mut told) = told(warmer.warm(pages));
     let warming = warmer.spawn().expect("it makes sense");
-    for url in ["/", "/courses?page=2", "https://other.example/"] {
-        assert_eq!(next(&mut told).await, format!("{url} refreshed"));
+    let mut missing = vec!["/", "/courses?page=2", "https://other.example/"];
+    while let Some(url) = missing.first() {
+        let line = next(&mut told).await;
+        // By the machine's clock the first may be due again before the last had its turn.
+        assert!(hand.is_none() || line == format!("{url} refreshed"), "{line}");
+        missing.retain(|url| line != format!("{url} refreshed"));
     }
     // What a visitor asks for is what was made.
     let visit = |host: &'static str, uri: &'static str| get_with(uri, &[("host", host)]);
@@ -214,7 +218,9 @@ async fn warms(cache: Cache, hand: Option<ManualClock>) {
     if let Some(hand) = &hand {
         hand.advance(Duration::from_secs(600));
     }
-    assert_eq!(next(&mut told).await, "/ refreshed");
+    while next(&mut told).await != "/ refreshed" {
+        assert!(hand.is_none(), "it is the first");
+    }
     // By the machine's clock that may have been told of before the count.
     while runs.count() == before {
         next(&mut told).await;

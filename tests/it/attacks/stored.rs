@@ -6,6 +6,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use larder::memory::Memory;
 use larder::{Cache, Policy, cache_page};
+use larder_core::ManualClock;
 
 use super::{Form, forms, forms_over};
 use crate::fed::{asking, settle, slowly, soon};
@@ -237,7 +238,9 @@ async fn response_splitting_by_stored_bytes() {
 
 fn bounded(entries: u64) -> (Memory, Cache) {
     let memory = Memory::builder().max_entries(entries).build().unwrap();
-    (memory.clone(), Cache::new(memory))
+    // However long a flood takes, no time passes.
+    let clock = ManualClock::new(1_700_000_000_000).clock();
+    (memory.clone(), Cache::builder(memory).clock(clock).build().unwrap())
 }
 
 #[tokio::test]

@@ -208,7 +208,7 @@ GRANT ALL PRIVILEGES ON *.* TO 'larder'@'127.0.0.1';
             Kind::Mariadb => {
                 command.args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve"]);
                 command.args([
-                    "--innodb-flush-log-at-trx-commit=0",
+                    "--innodb-flush-log-at-trx-commit=2",
                     "--skip-log-bin",
                     "--performance-schema=OFF",
                 ]);
@@ -283,20 +283,31 @@ fn ask(port: u16, question: &[u8]) -> Vec<u8> {
 /// To it and to its children: a database is several processes.
 fn signal(child: &Child, name: &str) {
     let id = child.id().to_string();
-    let ids = std::iter::once(id.clone()).chain(children(&id));
+    if name == "STOP" {
+        // It first, so that it has no more of them meanwhile. The signal is on its way when `kill` has returned.
+        send(name, std::slice::from_ref(&id));
+        while state(&id).is_some_and(|state| !state.starts_with('T')) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    send(name, &[children(&id), vec![id]].concat());
+}
+
+fn send(name: &str, ids: &[String]) {
     let sent = Command::new("kill").arg(format!("-{name}")).args(ids).stderr(Stdio::null()).status();
     assert!(sent.is_ok(), "there is a kill");
+}
+
+/// What `/proc` says of a process behind its name in brackets, which may be anything: the state, and the parent.
+fn state(id: &str) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    Some(stat.rsplit(')').next()?.trim_start().to_owned())
 }
 
 fn children(parent: &str) -> Vec<String> {
     let processes = Path::new("/proc").read_dir().into_iter().flatten().flatten();
     let ids = processes.filter_map(|entry| entry.file_name().into_string().ok());
-    ids.filter(|id| {
-        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-        // Behind the name in brackets, which may be anything: the state, and the parent.
-        stat.rsplit(')').next().is_some_and(|rest| rest.split_whitespace().nth(1) == Some(parent))
-    })
-    .collect()
+    ids.filter(|id| state(id).is_some_and(|state| state.split_whitespace().nth(1) == Some(parent))).collect()
 }
 
 fn run(command: &mut Command, own: &Own) {

@@ -158,19 +158,13 @@ impl Server {
 
     /// `STOP` makes it silent, `CONT` lets it speak again; its children, too.
     pub(crate) fn signal(&self, signal: &str) {
-        let mut all = vec![self.process.as_ref().unwrap().id()];
-        if self.kind == Kind::Postgres {
-            all.extend(children(&self.directory.path().join("data")));
-        }
-        for id in all {
-            // A child may have ended meanwhile.
-            _ = Command::new("kill")
-                .args([&format!("-{signal}"), &id.to_string()])
-                .stderr(Stdio::null())
-                .status();
-        }
+        send(signal, &[self.process.as_ref().unwrap().id()]);
         if signal == "STOP" {
+            // From here on it has no more children.
             self.stands_still();
+        }
+        if self.kind == Kind::Postgres {
+            send(signal, &children(&self.directory.path().join("data")));
         }
     }
 
@@ -187,6 +181,16 @@ impl Server {
                 std::thread::sleep(Duration::from_millis(1));
             }
         }
+    }
+}
+
+fn send(signal: &str, ids: &[u32]) {
+    for id in ids {
+        // A child may have ended meanwhile.
+        _ = Command::new("kill")
+            .args([&format!("-{signal}"), &id.to_string()])
+            .stderr(Stdio::null())
+            .status();
     }
 }
 
