@@ -86,6 +86,18 @@ pub struct Fetched {
     pub tags: Vec<Option<Nonce>>,
 }
 
+impl Fetched {
+    /// What the provided [`fetch`](Backend::fetch) reads: the entries, the namespace's record, those of the tags.
+    pub fn asked_for(space: &Space, keys: &[Key], tags: &[Tag]) -> Vec<Key> {
+        protocol::asked_for(space, keys, tags)
+    }
+
+    /// Out of what stands under [these keys](Self::asked_for), of which the first `keys` are entries'.
+    pub fn of(read: Vec<Option<Entry>>, keys: usize) -> Self {
+        protocol::fetched(read, keys)
+    }
+}
+
 /// A part of what a store holds; see [`Backend::scan`].
 #[derive(Clone, Debug, Default)]
 pub struct Scanned {

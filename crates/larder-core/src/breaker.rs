@@ -168,6 +168,12 @@ impl Circuit {
         Self { settings, calm: AtomicBool::new(true), state: Mutex::new(state) }
     }
 
+    /// Lets a step through while all is well, which needs no look at the clock; else [`enter`](Self::enter) has to say.
+    pub(crate) fn enter_calmly(&self, asks: Asks) -> Option<Pass<'_>> {
+        let role = if asks == Asks::Always { Role::Always } else { Role::Plain };
+        self.calm.load(Ordering::Acquire).then_some(Pass { circuit: self, role })
+    }
+
     /// Lets a step through, or says for how long not.
     pub(crate) fn enter(
         &self,
@@ -272,6 +278,12 @@ impl State {
 }
 
 impl Pass<'_> {
+    /// Whether nothing is to be noted of what the step came to, since all was well and is.
+    pub(crate) fn is_settled(&self, verdict: Verdict<'_>) -> bool {
+        let calm = self.circuit.calm.load(Ordering::Acquire);
+        calm && self.role == Role::Plain && !matches!(verdict, Verdict::Outage(_))
+    }
+
     /// Notes what the step came to; gives what that changed.
     pub(crate) fn settle(mut self, verdict: Verdict<'_>, now: UnixMillis) -> Option<Change> {
         let role = std::mem::replace(&mut self.role, Role::Settled);

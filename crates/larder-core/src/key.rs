@@ -155,6 +155,11 @@ impl Key {
         Space(String::from_utf8_lossy(self.prefix()).into())
     }
 
+    /// Whether both stand in one namespace.
+    pub fn is_beside(&self, other: &Self) -> bool {
+        self.prefix() == other.prefix()
+    }
+
     /// The key prefix, as bytes.
     pub(crate) fn prefix(&self) -> &[u8] {
         self.identity.split(|byte| *byte == b':').next().unwrap_or_default()

@@ -88,13 +88,23 @@ pub(crate) async fn fetch<B: Backend + ?Sized>(
     tags: &[Tag],
     now: UnixMillis,
 ) -> Result<Fetched, Error> {
+    let all = asked_for(space, keys, tags);
+    Ok(fetched(backend.get_many(&all, now).await?, keys.len()))
+}
+
+pub(crate) fn asked_for(space: &Space, keys: &[Key], tags: &[Tag]) -> Vec<Key> {
     let mut all = Vec::with_capacity(keys.len() + tags.len() + 1);
     all.extend_from_slice(keys);
     all.push(space_key(space));
     all.extend(tags.iter().map(|tag| tag_key(space, tag)));
-    let mut entries = backend.get_many(&all, now).await?;
-    let nonces: Vec<_> = entries.drain(keys.len()..).map(|e| e.as_ref().and_then(nonce_of)).collect();
-    Ok(Fetched { entries, space: nonces[0], tags: nonces[1..].to_vec() })
+    all
+}
+
+pub(crate) fn fetched(mut entries: Vec<Option<Entry>>, keys: usize) -> Fetched {
+    let records = entries.split_off(keys.min(entries.len()));
+    let mut nonces = records.iter().map(|record| record.as_ref().and_then(nonce_of));
+    let space = nonces.next().flatten();
+    Fetched { space, tags: nonces.collect(), entries }
 }
 
 pub(crate) async fn begin<B: Backend + ?Sized>(

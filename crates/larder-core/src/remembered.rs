@@ -14,7 +14,7 @@ use crate::backend::{Backend, Fetched};
 use crate::clock::UnixMillis;
 use crate::entry::Entry;
 use crate::error::Error;
-use crate::key::Key;
+use crate::key::{Key, Space};
 use crate::tag::{Nonce, Tag};
 
 /// How many keys, and tags of theirs, are remembered for certain; about twice as many at most.
@@ -75,14 +75,36 @@ impl Remembered {
         now: UnixMillis,
     ) -> Result<Vec<Option<Entry>>, Error> {
         let Some(space) = keys.first().map(Key::space) else { return Ok(Vec::new()) };
+        let guessed = self.guess(keys);
+        let fetched = backend.fetch(&space, keys, &guessed, now).await?;
+        Ok(self.judge(backend, &space, keys, &guessed, fetched, now).await?.0)
+    }
+
+    /// The tags by which it is probably decided whether the entries under these keys are valid, in order.
+    pub fn guess(&self, keys: &[Key]) -> Vec<Tag> {
         let guesses: Vec<(Arc<[Tag]>, bool)> = keys.iter().filter_map(|key| self.of(key)).collect();
-        let guessed = once_each(
+        once_each(
             guesses
                 .iter()
                 .flat_map(|(tags, groups)| tags.iter().filter(move |tag| *groups || !tag.is_group())),
-        );
-        let Fetched { mut entries, space: current, tags } =
-            backend.fetch(&space, keys, &guessed, now).await?;
+        )
+    }
+
+    /// The valid ones of what was [fetched](Backend::fetch) under `keys`, which are of one namespace, with the [`guess`](Self::guess) for
+    /// tags; and whether it was the right one, so that no further step was needed.
+    ///
+    /// # Errors
+    /// What the backend gives.
+    pub async fn judge<B: Backend + ?Sized>(
+        &self,
+        backend: &B,
+        space: &Space,
+        keys: &[Key],
+        guessed: &[Tag],
+        fetched: Fetched,
+        now: UnixMillis,
+    ) -> Result<(Vec<Option<Entry>>, bool), Error> {
+        let Fetched { mut entries, space: current, tags } = fetched;
         for (key, found) in keys.iter().zip(&mut entries) {
             match found {
                 Some(entry) if entry.is_expired(now) || entry.stamp().deciding(current).is_none() => {
@@ -99,7 +121,7 @@ impl Remembered {
         let late = once_each(carried.map(|(tag, _)| tag).filter(|tag| guessed.binary_search(tag).is_err()));
         let late_nonces = match late.is_empty() {
             true => Vec::new(),
-            false => backend.fetch(&space, &[], &late, now).await?.tags,
+            false => backend.fetch(space, &[], &late, now).await?.tags,
         };
         let stands = |tag: &Tag| -> Option<Nonce> {
             let (place, nonces) = match guessed.binary_search(tag) {
@@ -111,7 +133,7 @@ impl Remembered {
         for found in &mut entries {
             *found = found.take().and_then(|entry| entry.judged(current, stands));
         }
-        Ok(entries)
+        Ok((entries, late.is_empty()))
     }
 
     /// Notes the tags of what stands under a key, so that even the first read knows them.

@@ -62,10 +62,16 @@ impl Raw {
         let prefix = key.identity().split(|byte| *byte == b':').next().unwrap_or_default();
         let Ok(prefix) = std::str::from_utf8(prefix) else { return Ok(None) };
         let space = Space::new(prefix)?;
-        let current = ready(self.fetch(&space, &[], &[], now))?.space;
-        let Some(deciding) = entry.stamp().deciding(current) else { return Ok(None) };
-        let tags: Vec<Tag> = deciding.map(|(tag, _)| tag.clone()).collect();
-        let records = ready(self.fetch(&space, &[], &tags, now))?;
+        let named = |tag: &&Tag| !tag.is_group();
+        let carried = || entry.stamp().tags.iter().map(|(tag, _)| tag);
+        let mut tags: Vec<Tag> = carried().filter(named).cloned().collect();
+        let mut records = ready(self.fetch(&space, &[], &tags, now))?;
+        let Some(deciding) = entry.stamp().deciding(records.space) else { return Ok(None) };
+        // Those of groups are looked at only if one of them was invalidated.
+        if deciding.count() > tags.len() {
+            tags = carried().cloned().collect();
+            records = ready(self.fetch(&space, &[], &tags, now))?;
+        }
         let stands = |tag: &Tag| records.tags[tags.iter().position(|known| known == tag)?];
         Ok(entry.clone().judged(records.space, stands))
     }

@@ -18,7 +18,7 @@ impl Backend for Memcached {
     }
 
     async fn get_many(&self, keys: &[Key], now: UnixMillis) -> Result<Vec<Option<Entry>>, Error> {
-        self.remembered.look(&self.raw, keys, now).await
+        self.read(keys, now).await
     }
 
     async fn fetch(
@@ -32,7 +32,7 @@ impl Backend for Memcached {
     }
 
     async fn set(&self, key: &Key, entry: Entry, when: When, now: UnixMillis) -> Result<bool, Error> {
-        self.remembered.note(key, &entry);
+        self.note(key, &entry);
         self.raw.store(key, entry, when, Counts::Valid, now).await
     }
 
@@ -42,7 +42,7 @@ impl Backend for Memcached {
         now: UnixMillis,
     ) -> Result<Vec<(usize, Error)>, Error> {
         for (key, entry) in &entries {
-            self.remembered.note(key, entry);
+            self.note(key, entry);
         }
         self.raw.store_many(entries, now).await
     }
@@ -59,7 +59,7 @@ impl Backend for Memcached {
         now: UnixMillis,
     ) -> Result<bool, Error> {
         if let Some(entry) = &with {
-            self.remembered.note(key, entry);
+            self.note(key, entry);
         }
         self.raw.swap(key, expected, with, Counts::Valid, now).await
     }

@@ -79,7 +79,7 @@ impl MemcachedBuilder {
         }
         let client = Arc::new(Client::new(addresses, self.patience));
         let max_entry = usize::try_from(self.max_entry).unwrap_or(usize::MAX);
-        Ok(Memcached { raw: Raw { client, max_entry }, remembered: Arc::default() })
+        Ok(Memcached { raw: Raw { client, max_entry }, remembered: Arc::default(), recall: Arc::default() })
     }
 }
 

@@ -49,22 +49,25 @@ mod expiry;
 mod many;
 mod name;
 mod raw;
+mod read;
 mod ring;
 
 use std::fmt;
 use std::sync::Arc;
 
-use larder_core::Remembered;
+use larder_core::{Recall, Remembered};
 
 pub use builder::{MemcachedBuilder, open};
 
 use raw::Raw;
+use read::Question;
 
 /// The Memcached backend. Clones share their connections.
 #[derive(Clone)]
 pub struct Memcached {
     raw: Raw,
     remembered: Arc<Remembered>,
+    recall: Arc<Recall<Question>>,
 }
 
 impl Memcached {

@@ -7,7 +7,7 @@ use larder_core::{
     Backend, Capabilities, Entry, Error, ErrorKind, Key, Space, UnixMillis, When, renew_space, wire,
 };
 
-use crate::client::{Client, Command, Mode, Name, Reply, refuse};
+use crate::client::{Answers, Client, Command, Mode, Name, Reply, refuse};
 use crate::{expiry, name};
 
 /// How often an entry that others keep changing is tried again. Each time somebody else succeeded, unless the server makes it up.
@@ -200,6 +200,55 @@ impl Raw {
     }
 }
 
+impl Raw {
+    pub(crate) async fn get_all(&self, names: &[Name]) -> Answers {
+        self.client.ask(names.iter().cloned().map(Command::Get).collect()).await
+    }
+
+    /// The entries in what came back to [`get_all`](Self::get_all). What can't be read is removed.
+    ///
+    /// # Errors
+    /// If nothing was answered.
+    pub(crate) async fn understand(
+        &self,
+        names: &[Name],
+        answers: Answers,
+        now: UnixMillis,
+    ) -> Result<Vec<Option<Entry>>, Error> {
+        let (mut entries, mut waste) = (Vec::with_capacity(names.len()), Vec::new());
+        let (mut error, mut answered) = (answers.error, names.is_empty());
+        for (name, reply) in names.iter().zip(answers.replies) {
+            let there = match reply.map(|reply| found(reply, now)) {
+                Some(Ok(there)) => {
+                    answered = true;
+                    there
+                }
+                Some(Err(failed)) => {
+                    error = Some(failed);
+                    Found::Nothing
+                }
+                None => Found::Nothing,
+            };
+            entries.push(match there {
+                Found::Entry(entry, _) => Some(entry),
+                Found::Waste { cas, unreadable: true } => {
+                    waste.push(Command::Delete { name: name.clone(), cas: Some(cas) });
+                    None
+                }
+                Found::Nothing | Found::Waste { .. } => None,
+            });
+        }
+        if !answered {
+            return Err(error.unwrap_or_else(unanswered));
+        }
+        if !waste.is_empty() {
+            // What can't be read is of no use to anybody. If it stays, the next read tries again.
+            self.client.ask(waste).await;
+        }
+        Ok(entries)
+    }
+}
+
 impl Backend for Raw {
     async fn compare_and_set(
         &self,
@@ -221,39 +270,9 @@ impl Backend for Raw {
 
     /// What can't be reached is a miss, unless nothing can be.
     async fn get_many(&self, keys: &[Key], now: UnixMillis) -> Result<Vec<Option<Entry>>, Error> {
-        let commands = keys.iter().map(|key| Command::Get(name::of(key))).collect();
-        let answers = self.client.ask(commands).await;
-        let (mut entries, mut waste) = (Vec::with_capacity(keys.len()), Vec::new());
-        let (mut error, mut answered) = (answers.error, keys.is_empty());
-        for (key, reply) in keys.iter().zip(answers.replies) {
-            let there = match reply.map(|reply| found(reply, now)) {
-                Some(Ok(there)) => {
-                    answered = true;
-                    there
-                }
-                Some(Err(failed)) => {
-                    error = Some(failed);
-                    Found::Nothing
-                }
-                None => Found::Nothing,
-            };
-            entries.push(match there {
-                Found::Entry(entry, _) => Some(entry),
-                Found::Waste { cas, unreadable: true } => {
-                    waste.push(Command::Delete { name: name::of(key), cas: Some(cas) });
-                    None
-                }
-                Found::Nothing | Found::Waste { .. } => None,
-            });
-        }
-        if !answered {
-            return Err(error.unwrap_or_else(unanswered));
-        }
-        if !waste.is_empty() {
-            // What can't be read is of no use to anybody. If it stays, the next read tries again.
-            self.client.ask(waste).await;
-        }
-        Ok(entries)
+        let names: Vec<Name> = keys.iter().map(name::of).collect();
+        let answers = self.get_all(&names).await;
+        self.understand(&names, answers, now).await
     }
 
     async fn set(&self, key: &Key, entry: Entry, when: When, now: UnixMillis) -> Result<bool, Error> {

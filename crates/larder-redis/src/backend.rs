@@ -28,6 +28,9 @@ impl Backend for Redis {
         let mut found = Vec::with_capacity(keys.len());
         // Those of one cache are all of one namespace.
         if keys.iter().all(|key| names.is_around(key)) {
+            if let Some(server) = self.store.only() {
+                return self.read(server, names, keys, now).await;
+            }
             let keys: Vec<&Key> = keys.iter().collect();
             let seen = look(&self.store, &self.remembered, names, &keys, now).await?;
             for (key, seen) in keys.into_iter().zip(seen) {
@@ -168,7 +171,12 @@ impl Redis {
     }
 
     /// The entry, if it is valid. What can't be read is removed; what is dead goes when the server finds it expired.
-    async fn tidied(&self, key: &Key, seen: Option<Seen>, now: UnixMillis) -> Result<Option<Entry>, Error> {
+    pub(crate) async fn tidied(
+        &self,
+        key: &Key,
+        seen: Option<Seen>,
+        now: UnixMillis,
+    ) -> Result<Option<Entry>, Error> {
         match seen {
             Some(seen) if matches!(seen.state, State::Garbage) => {
                 // Whether or not that succeeds, it is a miss.

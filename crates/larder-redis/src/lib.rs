@@ -26,6 +26,8 @@
 //!
 //! # What is promised
 //! - A hit is one command: entry, namespace and the tags it had the last time. Other tags than these cost one more.
+//! - What was answered last is remembered, with what it meant, up to 16 MiB: an answer that comes again byte for byte is not decoded again. It is asked for
+//!   each time all the same.
 //! - What must not be torn apart is a script: `add` over what is invalid, `incr`, `touch`, compare and set, keeping a tag's record. Everything else is in an
 //!   order in which it may be torn apart anywhere.
 //! - `clear` removes the entries of its own prefix, of all versions: it looks for them with `SCAN` and never empties a database. Everything else in
@@ -86,6 +88,7 @@ mod incarnation;
 mod link;
 mod look;
 mod names;
+mod read;
 mod records;
 mod remembered;
 mod scripts;

@@ -16,11 +16,15 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How many commands may wait to be written before the next one has to wait for its turn.
 const QUEUE: usize = 1_024;
 
+/// Clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct Link {
+pub(crate) struct Link(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
     connection: MultiplexedConnection,
     health: Arc<Health>,
-    server: Arc<Incarnation>,
+    server: Incarnation,
 }
 
 impl Link {
@@ -40,50 +44,73 @@ impl Link {
                 Ok::<(), SendError>(())
             });
         let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-        let link = Self { connection, health, server: Arc::new(Incarnation::new()) };
+        let link = Self(Arc::new(Shared { connection, health, server: Incarnation::new() }));
         let told = within(timeout, link.send([Incarnation::question()])).await?;
         for answer in &told {
             // Never out of step: it is the first question.
-            _ = link.server.told(answer, 0);
+            _ = link.0.server.told(answer, 0);
         }
         Ok(link)
     }
 
     /// Which incarnation of the server this is, as far as it is known.
     pub(crate) fn run(&self) -> Run {
-        self.server.run()
+        self.0.server.run()
     }
 
     /// Whether it is a primary at the other end. Who may not ask is told so by the first write.
     pub(crate) fn is_primary(&self) -> bool {
-        self.server.is_primary()
+        self.0.server.is_primary()
     }
 
     /// Whether the next command may use it: neither closed, nor silent for longer than `max_silence` although something was asked.
     pub(crate) fn is_alive(&self, max_silence: Duration) -> bool {
-        self.health.is_alive(max_silence)
+        self.0.health.is_alive(max_silence)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.health.closed.load(Ordering::Acquire)
+        self.0.health.closed.load(Ordering::Acquire)
     }
 
     /// Several commands in one step, in their order; each has an answer of its own. What is said of [`run`](Self::run) afterwards holds for the
     /// answers.
     pub(crate) async fn exchange(&self, commands: Vec<Cmd>) -> Result<Vec<Answer>, RedisError> {
-        let due = self.server.due();
+        let due = self.0.server.due();
         let question = due.map(|_| Incarnation::question());
         let mut answers = self.send(question.into_iter().chain(commands)).await?.into_iter();
         if let Some(asked) = due
             && let Some(told) = answers.next()
-            && !self.server.told(&told, asked)
+            && !self.0.server.told(&told, asked)
         {
-            self.health.close();
+            self.0.health.close();
             tracing::warn!(target: "larder::backend", "the Redis server answers something else than what it is asked; connecting anew");
             return Err(std::io::Error::from(std::io::ErrorKind::InvalidData).into());
         }
         let run = self.run();
         Ok(answers.map(|value| Answer { value, run }).collect())
+    }
+
+    /// Whether the next step has to ask which incarnation answers, as [`exchange`](Self::exchange) does by itself.
+    pub(crate) fn is_due(&self) -> bool {
+        self.0.server.due().is_some()
+    }
+
+    /// One command, where nothing [is due](Self::is_due).
+    pub(crate) async fn ask(&self, command: &Cmd) -> Result<Value, RedisError> {
+        self.0.health.asked();
+        let mut connection = self.0.connection.clone();
+        let answer = connection.send_packed_command(command).await.and_then(Value::extract_error);
+        self.heard(answer.as_ref().err());
+        answer
+    }
+
+    /// Notes what became of a step.
+    fn heard(&self, failed: Option<&RedisError>) {
+        match failed {
+            Some(error) if is_fatal(error) => self.0.health.close(),
+            Some(error) if error.is_timeout() => {}
+            _ => self.0.health.answered(),
+        }
     }
 
     async fn send(
@@ -94,25 +121,21 @@ impl Link {
         for command in commands {
             pipeline.add_command(command);
         }
-        self.health.asked();
-        let mut connection = self.connection.clone();
+        self.0.health.asked();
+        let mut connection = self.0.connection.clone();
         let answers = connection.req_packed_commands(&pipeline, 0, pipeline.len()).await;
         let answers = answers.map(|answers| answers.into_iter().map(Value::extract_error));
         match answers {
             Ok(answers) => {
-                self.health.answered();
+                self.0.health.answered();
                 let answers: Vec<_> = answers.collect();
                 if answers.iter().any(|answer| answer.as_ref().is_err_and(is_fatal)) {
-                    self.health.close();
+                    self.0.health.close();
                 }
                 Ok(answers)
             }
             Err(error) => {
-                if is_fatal(&error) {
-                    self.health.close();
-                } else if !error.is_timeout() {
-                    self.health.answered();
-                }
+                self.heard(Some(&error));
                 Err(error)
             }
         }
@@ -153,7 +176,10 @@ impl Health {
     }
 
     fn asked(&self) {
-        _ = self.waiting.compare_exchange(0, self.now(), Ordering::AcqRel, Ordering::Relaxed);
+        // Mostly somebody waits already, and the clock need not be asked.
+        if self.waiting.load(Ordering::Acquire) == 0 {
+            _ = self.waiting.compare_exchange(0, self.now(), Ordering::AcqRel, Ordering::Relaxed);
+        }
     }
 
     fn answered(&self) {

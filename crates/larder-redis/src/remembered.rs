@@ -6,8 +6,10 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use larder_core::{Key, Nonce, Stamp, Tag};
+use larder_core::{Key, Nonce, Recall, Stamp, Tag};
 use parking_lot::Mutex;
+
+use crate::read::Question;
 
 /// How many keys are remembered for certain; about twice as many at most.
 const KEYS: usize = 16_384;
@@ -19,6 +21,8 @@ pub(crate) struct Remembered {
     generations: Mutex<[HashMap<u64, Known>; 2]>,
     /// What a namespace's record held when one was read last.
     space: Mutex<Option<Nonce>>,
+    /// Whole questions, and what was answered.
+    pub(crate) recall: Recall<Question>,
 }
 
 /// The tags of an entry, and the nonce of its namespace.
@@ -50,23 +54,29 @@ impl Remembered {
 
     /// Notes the tags that it has.
     pub(crate) fn note(&self, key: &Key, stamp: &Stamp) {
+        if self.renew(key, stamp) {
+            self.recall.forget(std::slice::from_ref(key));
+        }
+    }
+
+    /// Whether other tags were known.
+    fn renew(&self, key: &Key, stamp: &Stamp) -> bool {
         let tags = stamp.tags.iter().map(|(tag, _)| tag);
         let hash = self.hasher.hash_one(key.identity());
         let [young, old] = &mut *self.generations.lock();
         if tags.clone().next().is_none() {
-            young.remove(&hash);
-            old.remove(&hash);
-            return;
+            return young.remove(&hash).is_some() | old.remove(&hash).is_some();
         }
         let space = stamp.space;
         if young.get(&hash).is_some_and(|there| there.space == space && there.tags.iter().eq(tags.clone())) {
-            return;
+            return false;
         }
         if young.len() >= KEYS {
             std::mem::swap(young, old);
             young.clear();
         }
         young.insert(hash, Known { tags: tags.cloned().collect(), space });
+        true
     }
 }
 

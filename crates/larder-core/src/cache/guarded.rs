@@ -180,15 +180,18 @@ impl Cache {
             return Err(self.too_long());
         }
         let pass = match &inner.circuit {
-            Some(circuit) => match circuit.enter(asks, inner.capabilities.name, inner.clock.now()) {
-                Ok((pass, change)) => {
-                    self.changed(change);
-                    Some(pass)
-                }
-                Err(refusal) => {
-                    inner.reporter.refused(operation);
-                    return Err(refusal);
-                }
+            Some(circuit) => match circuit.enter_calmly(asks) {
+                Some(pass) => Some(pass),
+                None => match circuit.enter(asks, inner.capabilities.name, inner.clock.now()) {
+                    Ok((pass, change)) => {
+                        self.changed(change);
+                        Some(pass)
+                    }
+                    Err(refusal) => {
+                        inner.reporter.refused(operation);
+                        return Err(refusal);
+                    }
+                },
             },
             None => None,
         };
@@ -222,7 +225,9 @@ impl Cache {
                 Verdict::Outage(error) if hurried && error.kind() == ErrorKind::Deadline => Verdict::Neither,
                 verdict => verdict,
             };
-            self.changed(pass.settle(verdict, inner.clock.now()));
+            if !pass.is_settled(verdict) {
+                self.changed(pass.settle(verdict, inner.clock.now()));
+            }
         }
         done
     }

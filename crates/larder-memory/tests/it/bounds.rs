@@ -6,48 +6,11 @@ use larder_core::{Backend, Cache, ErrorKind, ManualClock, When};
 use larder_memory::Memory;
 use proptest::prelude::*;
 
+use crate::traces::{Dice, Zipf};
 use crate::{entry, key, now};
 
 fn put(memory: &Memory, i: usize, bytes: usize) -> Result<bool, larder_core::Error> {
     now(memory.set(&key(i), entry(bytes, None), When::Always, 1))
-}
-
-/// Numbers that look random and are the same each time.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn unit(&mut self) -> f64 {
-        (self.roll() >> 11) as f64 / (1u64 << 53) as f64
-    }
-}
-
-/// Ranks drawn with probability proportional to 1/rank.
-struct Zipf(Vec<f64>);
-
-impl Zipf {
-    fn new(n: usize) -> Self {
-        let mut sum = 0.0;
-        Self(
-            (1..=n)
-                .map(|rank| {
-                    sum += 1.0 / rank as f64;
-                    sum
-                })
-                .collect(),
-        )
-    }
-
-    fn draw(&self, dice: &mut Dice) -> usize {
-        let at = dice.unit() * self.0[self.0.len() - 1];
-        self.0.partition_point(|sum| *sum < at)
-    }
 }
 
 proptest! {
@@ -125,7 +88,7 @@ fn the_hit_ratio_under_skew_comes_close_to_the_best_there_is() {
     // 100,000 keys asked for by Zipf's law, room for a tenth of them. Keeping the most popular tenth for ever would
     // answer 81 % of the requests.
     let memory = Memory::builder().max_entries(10_000).build().unwrap();
-    let (zipf, mut dice) = (Zipf::new(100_000), Dice(0x9e37_79b9_7f4a_7c15));
+    let (zipf, mut dice) = (Zipf::new(100_000, 1.0), Dice(0x9e37_79b9_7f4a_7c15));
     let (mut hits, mut asked) = (0u32, 0u32);
     for round in 0..600_000 {
         let i = zipf.draw(&mut dice);

@@ -4,8 +4,10 @@
 mod bounds;
 mod model;
 mod names;
+mod ratio;
 mod tags;
 mod threads;
+mod traces;
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};

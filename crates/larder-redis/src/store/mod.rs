@@ -45,6 +45,16 @@ impl Store {
         }
     }
 
+    /// The server, where there is but one for all.
+    pub(crate) fn only(&self) -> Option<&Arc<Connector>> {
+        match self {
+            Self::One(server) => Some(server),
+            Self::Replicated(_) => None,
+            #[cfg(feature = "cluster")]
+            Self::Cluster(_) => None,
+        }
+    }
+
     /// Whether all is on one server, so that a script may look at an entry and at the namespace's record together.
     pub(crate) fn is_whole(&self) -> bool {
         match self {
@@ -148,6 +158,6 @@ impl Place {
 }
 
 /// There are as many answers as questions, or the connection is broken.
-fn unanswered() -> RedisError {
+pub(crate) fn unanswered() -> RedisError {
     std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()
 }

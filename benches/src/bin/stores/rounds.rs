@@ -1,0 +1,167 @@
+//! The rounds: both sides in turn, medians, a table.
+
+use std::fs;
+use std::io::{self, BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::{load, stores};
+
+pub(crate) struct Plan {
+    stores: Vec<String>,
+    rounds: usize,
+    time: Duration,
+}
+
+impl Plan {
+    /// `redis,file --rounds 5 --millis 2000`.
+    pub(crate) fn parse(args: &[String]) -> io::Result<Self> {
+        let mut plan = Self { stores: Vec::new(), rounds: 5, time: Duration::from_millis(1_000) };
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            let mut number = || args.next().and_then(|text| text.parse::<u64>().ok());
+            match arg.as_str() {
+                "--rounds" => plan.rounds = number().unwrap_or(5).max(1) as usize,
+                "--millis" => plan.time = Duration::from_millis(number().unwrap_or(1_000).max(1)),
+                // What `cargo bench` and friends add.
+                "--bench" => {}
+                names if names.starts_with("--") => {
+                    return Err(io::Error::other(format!("{names}: write --rounds N or --millis N")));
+                }
+                names => plan.stores.extend(names.split(',').map(str::to_owned)),
+            }
+        }
+        if plan.stores.is_empty() {
+            plan.stores = stores::ALL.iter().map(|(name, _)| (*name).to_owned()).collect();
+        }
+        Ok(plan)
+    }
+
+    pub(crate) fn run(&self) -> io::Result<()> {
+        let directory = tempfile::tempdir()?;
+        let pinned = pin(&std::process::id().to_string(), 1);
+        println!(
+            "| store | tags | connections | µs a hit | µs raw | ratio, by time | hits/s | raw/s | ratio, by rate |"
+        );
+        println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|");
+        for name in &self.stores {
+            let Some((_, tags)) = stores::ALL.iter().find(|(known, _)| known == name) else {
+                return Err(io::Error::other(format!("{name}: there is no such store")));
+            };
+            if let Some(variable) = stores::missing(name) {
+                eprintln!("{name}: {variable} is not set, so it is left out");
+                continue;
+            }
+            for tags in *tags {
+                let start = |side| Server::start(name, side, *tags, directory.path(), pinned);
+                // Ours first: it writes what the other reads.
+                let (ours, raw) = (start("ours")?, start("raw")?);
+                for connections in [1, 64] {
+                    let (mut here, mut there) = (Vec::new(), Vec::new());
+                    for _ in 0..self.rounds {
+                        here.push(ours.round(connections, self.time)?);
+                        there.push(raw.round(connections, self.time)?);
+                    }
+                    let (here, there) = (median(&here), median(&there));
+                    println!(
+                        "| {name} | {tags} | {connections} | {:.1} | {:.1} | {:.2} | {:.0} | {:.0} | {:.2} |",
+                        here.micros,
+                        there.micros,
+                        there.micros / here.micros,
+                        here.rate,
+                        there.rate,
+                        here.rate / there.rate
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Of one hit: processor time, and how many a second.
+#[derive(Clone, Copy)]
+struct Cost {
+    micros: f64,
+    rate: f64,
+}
+
+fn median(rounds: &[Cost]) -> Cost {
+    let middle = |pick: fn(&Cost) -> f64| {
+        let mut all: Vec<f64> = rounds.iter().map(pick).collect();
+        all.sort_by(f64::total_cmp);
+        all[all.len() / 2]
+    };
+    Cost { micros: middle(|cost| cost.micros), rate: middle(|cost| cost.rate) }
+}
+
+/// Keeps a process to one core, if that can be had.
+fn pin(process: &str, core: usize) -> bool {
+    let mut command = Command::new("taskset");
+    command.args(["-a", "-p", "-c", &core.to_string(), process]);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(
+        store: &str,
+        side: &str,
+        tags: usize,
+        directory: &std::path::Path,
+        pinned: bool,
+    ) -> io::Result<Self> {
+        let program = std::env::current_exe()?;
+        let mut command = match pinned {
+            true => {
+                let mut command = Command::new("taskset");
+                command.args(["-c", "0"]).arg(program);
+                command
+            }
+            false => Command::new(program),
+        };
+        command.args(["serve", store, side, &tags.to_string()]).env(stores::DIRECTORY, directory);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut address = String::new();
+        if let Some(out) = child.stdout.take() {
+            BufReader::new(out).read_line(&mut address)?;
+        }
+        if address.is_empty() {
+            return Err(io::Error::other(format!("the server of {store}, {side}, did not start")));
+        }
+        let server = Self { child, address: address.trim().to_owned() };
+        load::run(&server.address, 8, Duration::from_millis(300))?;
+        Ok(server)
+    }
+
+    fn round(&self, connections: usize, time: Duration) -> io::Result<Cost> {
+        let (before, began) = (self.cpu_nanos()?, Instant::now());
+        let answers = load::run(&self.address, connections, time)?.max(1) as f64;
+        let took = began.elapsed().as_secs_f64();
+        Ok(Cost { micros: (self.cpu_nanos()? - before) as f64 / 1_000.0 / answers, rate: answers / took })
+    }
+
+    /// How long all of its threads have run.
+    fn cpu_nanos(&self) -> io::Result<u64> {
+        let mut nanos = 0;
+        for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            // One that ended meanwhile has none.
+            let text = fs::read_to_string(thread?.path().join("schedstat")).unwrap_or_default();
+            nanos += text.split(' ').next().and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
+        }
+        Ok(nanos)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Its input ends with this, and with that it does.
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
