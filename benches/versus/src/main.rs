@@ -62,6 +62,7 @@ fn peer(mode: &str) -> Result<Router> {
         "hitbox-bincode" => peers::hitbox_bincode(),
         "tower-http-cache" => peers::tower_http_cache(),
         "http-cache" => peers::http_cache(),
+        "rustango" => bail!("left out: its cache comes with a framework and a database driver"),
         _ => bail!("there is no mode {mode}"),
     })
 }

@@ -50,7 +50,7 @@ const fn entrant(name: &'static str, kind: Kind, start: Start) -> Entrant {
 pub(super) const BARE: &str = "bare axum handler";
 
 /// Everybody, in the order of the table.
-pub(super) static ALL: [Entrant; 18] = [
+pub(super) static ALL: [Entrant; 19] = [
     entrant(BARE, Kind::Bare, Start::Mode("axum")),
     entrant("bare axum handler, the fields of a hit", Kind::Bare, Start::Mode("axum-same")),
     entrant("bare hyper", Kind::Bare, Start::Mode("hyper")),
@@ -67,6 +67,7 @@ pub(super) static ALL: [Entrant; 18] = [
     entrant("hitbox 0.2", Kind::Peer, Start::Mode("hitbox")),
     entrant("tower-http-cache 0.6", Kind::Peer, Start::Mode("tower-http-cache")),
     entrant("http-cache-tower-server 0.2", Kind::Peer, Start::Mode("http-cache")),
+    entrant("rustango 0.62 cache_page", Kind::Peer, Start::Mode("rustango")),
     entrant("nginx proxy_cache, tmpfs, open_file_cache", Kind::Proxy, Start::Proxy(nginx)),
     entrant("HAProxy cache", Kind::Proxy, Start::Proxy(haproxy)),
     entrant("Varnish, malloc", Kind::Proxy, Start::Proxy(varnish)),

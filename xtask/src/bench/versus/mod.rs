@@ -394,11 +394,11 @@ mod tests {
         let turns = [
             Turns { entrant: &ALL[0], loads: Ok(bare.clone()) },
             Turns { entrant: &ALL[3], loads: Ok(vec![load(100.0, 4.0)]) },
-            Turns { entrant: &ALL[12], loads: Err("nginx is not installed".into()) },
+            Turns { entrant: &ALL[13], loads: Err("nginx is not installed".into()) },
         ];
         let table = table(&turns, &bare);
         assert_eq!(table.rows[1][3..], ["0.500", "4.00", "1.250"]);
-        assert_eq!(table.rows[2][..2], [ALL[12].name, "skipped: nginx is not installed"]);
+        assert_eq!(table.rows[2][..2], [ALL[13].name, "skipped: nginx is not installed"]);
         assert_eq!(short(&turns, &bare).rows.len(), 2);
         assert_eq!(
             bars(&turns, &bare, "").bars.iter().map(|bar| bar.ours).collect::<Vec<_>>(),
