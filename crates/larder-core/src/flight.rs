@@ -33,6 +33,10 @@ struct Flight<V> {
     /// What came of it, once that is known; `None`: nothing.
     outcome: Arc<Settled<Option<V>>>,
     waiters: AtomicUsize,
+    /// 1 once its leader is about to store. Changed under the lock of the shard alone.
+    landing: AtomicUsize,
+    /// One that this overtook while its leader was storing.
+    overtaken: Option<Arc<Flight<V>>>,
 }
 
 /// What [`Flights::join`] makes of a caller.
@@ -73,12 +77,16 @@ impl<V: Clone + Send + Sync + 'static> Flights<V> {
                 }
                 // Begun before an invalidation that this caller knows of. It lands for those who joined it before; newcomers
                 // get a new one.
-                let flight = Arc::new(Flight::new(fence));
+                let overtaken = match flight.lands() {
+                    true => Some(Arc::clone(flight)),
+                    false => flight.overtaken.clone(),
+                };
+                let flight = Arc::new(Flight::new(fence, overtaken));
                 slot.insert(Arc::clone(&flight));
                 Joined::Lead(self.leader(key, flight))
             }
             Slot::Vacant(slot) => {
-                let flight = Arc::new(Flight::new(fence));
+                let flight = Arc::new(Flight::new(fence, None));
                 slot.insert(Arc::clone(&flight));
                 Joined::Lead(self.leader(key, flight))
             }
@@ -91,9 +99,25 @@ impl<V: Clone + Send + Sync + 'static> Flights<V> {
         shard.get(key).filter(|flight| flight.fence == fence).map(|flight| wait(flight, limit))
     }
 
-    /// Takes a flight out of the way: its leader will find that it is no longer [open](Leader::is_open).
-    pub fn forget(&self, key: &Key) {
-        self.shared.shard(key).lock().remove(key);
+    /// Takes a flight out of the way: its leader will find that it is no longer [open](Leader::is_open), and may not [land](Leader::land). If
+    /// it does so already, what it stores may come after whatever the caller does now: gives what says when that is over.
+    #[must_use = "what lands already is stored after this"]
+    pub fn forget(&self, key: &Key) -> Option<Landing<V>> {
+        self.shared.shard(key).lock().remove(key).and_then(|flight| flight.landing())
+    }
+
+    /// The same for all flights whose keys are meant.
+    #[must_use = "what lands already is stored after this"]
+    pub fn forget_all(&self, meant: impl Fn(&Key) -> bool) -> Vec<Landing<V>> {
+        let mut landings = Vec::new();
+        for shard in &self.shared.shards {
+            shard.lock().retain(|key, flight| {
+                let goes = meant(key);
+                landings.extend(goes.then(|| flight.landing()).flatten());
+                !goes
+            });
+        }
+        landings
     }
 
     /// How many flights are under way.
@@ -127,8 +151,23 @@ impl<V> Shared<V> {
 }
 
 impl<V> Flight<V> {
-    fn new(fence: Nonce) -> Self {
-        Self { fence, outcome: Arc::new(Settled::new()), waiters: AtomicUsize::new(0) }
+    fn new(fence: Nonce, overtaken: Option<Arc<Self>>) -> Self {
+        let outcome = Arc::new(Settled::new());
+        Self { fence, outcome, waiters: AtomicUsize::new(0), landing: AtomicUsize::new(0), overtaken }
+    }
+
+    fn lands(&self) -> bool {
+        self.landing.load(Ordering::Relaxed) > 0
+    }
+
+    fn landing(&self) -> Option<Landing<V>> {
+        let mut landing = Vec::new();
+        let mut flight = Some(self);
+        while let Some(one) = flight {
+            landing.extend(one.lands().then(|| Settled::waiting(&one.outcome)));
+            flight = one.overtaken.as_deref();
+        }
+        (!landing.is_empty()).then_some(Landing(landing))
     }
 }
 
@@ -174,6 +213,17 @@ impl<V> Leader<V> {
         self.shared.shard(&self.key).lock().get(&self.key).is_some_and(|f| Arc::ptr_eq(f, &self.flight))
     }
 
+    /// Asks whether what it makes may be stored, as [`is_open`](Self::is_open) does, and says that it is being stored until it is published, or
+    /// the leader gone: whoever [forgets](Flights::forget) the flight from now on can wait for that.
+    pub fn land(&self) -> bool {
+        let shard = self.shared.shard(&self.key).lock();
+        let open = shard.get(&self.key).is_some_and(|f| Arc::ptr_eq(f, &self.flight));
+        if open {
+            self.flight.landing.store(1, Ordering::Relaxed);
+        }
+        open
+    }
+
     /// Closes the flight to newcomers, who lead a new one. Those who wait go on waiting.
     pub fn close(&self) {
         let mut shard = self.shared.shard(&self.key).lock();
@@ -193,6 +243,27 @@ impl<V> Drop for Leader<V> {
 impl<V> fmt::Debug for Leader<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Leader").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// A leader who was storing already when its flight was forgotten.
+pub struct Landing<V>(Vec<Waiting<Option<V>>>);
+
+impl<V: Clone> Landing<V> {
+    /// Ends when it has stored, or won't any more.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point, and called again.
+    pub async fn over(&mut self) {
+        for one in &mut self.0 {
+            one.settled().await;
+        }
+    }
+}
+
+impl<V> fmt::Debug for Landing<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Landing").finish_non_exhaustive()
     }
 }
 

@@ -25,6 +25,7 @@ pub struct CacheUrl {
     options: Vec<(String, String)>,
     known: Vec<&'static str>,
     blamed: Option<String>,
+    takes_urls: bool,
 }
 
 impl CacheUrl {
@@ -66,6 +67,7 @@ impl CacheUrl {
             options,
             known: Vec::new(),
             blamed: None,
+            takes_urls: false,
         })
     }
 
@@ -164,6 +166,13 @@ impl CacheUrl {
         Some(self.options.swap_remove(at).1)
     }
 
+    /// Takes an option that is a URL itself. If one is left over that nobody took, it may have belonged to that.
+    pub fn take_url(&mut self, name: &'static str) -> Option<String> {
+        let url = self.take(name);
+        self.takes_urls |= url.is_some();
+        url
+    }
+
     /// Takes a whole number.
     ///
     /// # Errors
@@ -239,7 +248,11 @@ impl CacheUrl {
         let Some((name, _)) = self.options.first() else { return Ok(()) };
         self.blamed = Some(name.clone());
         let nearest = suggest(name, &self.known);
-        Err(Error::config(format!("{name:?} is not an option of {}: caches; {nearest}", self.scheme)))
+        let whose = match self.takes_urls {
+            true => "; if it belongs to a URL among the options, write the & before it as %26",
+            false => "",
+        };
+        Err(Error::config(format!("{name:?} is not an option of {}: caches; {nearest}{whose}", self.scheme)))
     }
 
     pub(crate) fn wrong(&mut self, name: &str, value: &str, wanted: &str) -> Error {

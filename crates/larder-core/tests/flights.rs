@@ -118,7 +118,7 @@ fn a_flight_that_is_forgotten_lands_for_those_who_had_joined_it() {
         let (flights, leads) = (Flights::new(), Arc::new(AtomicUsize::new(0)));
         let forgets = {
             let flights = flights.clone();
-            thread::spawn(move || flights.forget(&key()))
+            thread::spawn(move || drop(flights.forget_all(|one| *one == key())))
         };
         let asker = {
             let (flights, leads) = (flights.clone(), Arc::clone(&leads));
@@ -128,6 +128,35 @@ fn a_flight_that_is_forgotten_lands_for_those_who_had_joined_it() {
         forgets.join().expect("it ends");
         asker.join().expect("it gets its value");
         assert!(flights.is_empty());
+    });
+}
+
+#[test]
+fn what_is_forgotten_does_not_land_any_more_or_is_waited_for() {
+    tried(|| {
+        let (flights, stored) = (Flights::new(), Arc::new(AtomicUsize::new(0)));
+        let Joined::Lead(leader) = flights.join(&key(), FENCE, MANY) else { panic!("nobody leads yet") };
+        let lands = {
+            let stored = Arc::clone(&stored);
+            thread::spawn(move || {
+                if leader.land() {
+                    stored.store(1, Ordering::SeqCst);
+                }
+                leader.publish(7);
+            })
+        };
+        let removes = {
+            let (flights, stored) = (flights.clone(), Arc::clone(&stored));
+            thread::spawn(move || {
+                if let Some(mut landing) = flights.forget(&key()) {
+                    block_on(landing.over());
+                }
+                stored.store(0, Ordering::SeqCst);
+            })
+        };
+        removes.join().expect("it ends");
+        lands.join().expect("it ends");
+        assert_eq!(stored.load(Ordering::SeqCst), 0, "what was removed is back");
     });
 }
 

@@ -52,6 +52,12 @@ impl Site {
         self
     }
 
+    /// Lets `Purge::route` reach the pages: see [`name_routes`](larder_tower::name_routes).
+    pub fn name_routes(mut self) -> Self {
+        self.app = self.app.layer(larder_tower::name_routes());
+        self
+    }
+
     /// The cached application.
     pub fn into_router(self) -> Router {
         let fetch = FetchFromCacheLayer::new().layer(self.app);

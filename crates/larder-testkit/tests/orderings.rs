@@ -12,24 +12,34 @@ use std::time::Duration;
 
 use larder_core::{Cache, Entry, Key, ManualClock, Tag, Value, When};
 use larder_testkit::Plain;
-use larder_testkit::schedules::{Stepped, gate};
+use larder_testkit::schedules::{Stepped, gate, has_stopped};
 
 /// What is under way; it answers what it has to tell at its end.
 type Way = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Takes all ways in one order: at each step `choices` says which of those that have not ended goes on, and 0 where it says nothing. Gives the
-/// choices that were made, with how many there were to choose from.
-fn walk(mut ways: Vec<Way>, choices: &[usize], mut after: impl FnMut()) -> Vec<(usize, usize)> {
+/// Takes all ways in one order: at each step `choices` says which of those that can go on does, and 0 where it says nothing. Who waits for
+/// another can't, until another has gone on. Gives the choices that were made, with how many there were to choose from.
+fn walk(ways: Vec<Way>, choices: &[usize], mut after: impl FnMut()) -> Vec<(usize, usize)> {
     let mut context = Context::from_waker(Waker::noop());
     let mut made = Vec::new();
+    let mut ways: Vec<(Way, bool)> = ways.into_iter().map(|way| (way, false)).collect();
     while !ways.is_empty() {
+        let able: Vec<usize> = (0..ways.len()).filter(|way| !ways[*way].1).collect();
+        assert!(!able.is_empty() && made.len() < 200, "somebody waits for ever: {made:?}");
         let chosen = choices.get(made.len()).copied().unwrap_or(0);
-        made.push((chosen, ways.len()));
-        if let Poll::Ready(()) = ways[chosen].as_mut().poll(&mut context) {
-            drop(ways.remove(chosen));
+        made.push((chosen, able.len()));
+        let at = able[chosen];
+        has_stopped();
+        let polled = ways[at].0.as_mut().poll(&mut context);
+        let waits = polled.is_pending() && !has_stopped();
+        match polled {
+            Poll::Ready(()) => drop(ways.remove(at)),
+            Poll::Pending => ways[at].1 = waits,
+        }
+        if !waits {
+            ways.iter_mut().for_each(|(_, waits)| *waits = false);
         }
         after();
-        assert!(made.len() < 200, "somebody waits for ever: {made:?}");
     }
     made
 }
@@ -60,6 +70,14 @@ enum Change {
     Hard,
     Soft,
     Clear,
+}
+
+/// How a value is removed, or replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Removal {
+    Delete,
+    Many,
+    Set,
 }
 
 /// How its fill learns the tag.
@@ -152,6 +170,39 @@ impl World {
         })
     }
 
+    /// A value of the low-level cache, made of the origin.
+    fn value(&self) -> Way {
+        let (cache, origin) = (self.stepped.clone(), Arc::clone(&self.origin));
+        Box::pin(async move {
+            let make = || async {
+                let number = origin.load(Ordering::SeqCst);
+                gate().await;
+                number
+            };
+            cache.get_or_set("value", make).await.expect("a number can be stored");
+        })
+    }
+
+    /// A change after which the value is deleted, or set.
+    fn remove(&self, removal: Removal) -> Way {
+        let (cache, origin, least) =
+            (self.stepped.clone(), Arc::clone(&self.origin), Arc::clone(&self.least));
+        Box::pin(async move {
+            let new = origin.fetch_add(1, Ordering::SeqCst) + 1;
+            match removal {
+                Removal::Delete => _ = cache.delete("value").await.expect("a store that works"),
+                Removal::Many => _ = cache.delete_many(["value"]).await.expect("a store that works"),
+                Removal::Set => cache.set("value", new).await.expect("a store that works"),
+            }
+            least.fetch_max(new, Ordering::SeqCst);
+        })
+    }
+
+    /// What somebody is given who reads the value now.
+    fn read(&self) -> Option<u64> {
+        now(self.plain.get("value").into_future()).unwrap()
+    }
+
     /// What somebody is given as fresh who asks now.
     fn given(&self) -> Option<u64> {
         let found = now(self.plain.lookup(&[self.page()])).unwrap().remove(0);
@@ -209,5 +260,28 @@ async fn no_order_brings_back_what_was_made_of_an_old_fragment() {
         let world = || World::new().with_fragment();
         let (orders, _) = look_in_every_order(world, ways, (change, Learned::Inherited));
         assert!(orders > 50, "{change:?}: {orders}");
+    }
+}
+
+#[test]
+fn no_order_of_a_value_that_is_made_and_one_that_is_removed_brings_back_the_old_number() {
+    for removal in [Removal::Delete, Removal::Many, Removal::Set] {
+        let mut kept = 0;
+        let orders = every_order(|choices| {
+            let world = World::new();
+            let made = walk(vec![world.value(), world.remove(removal)], choices, || {
+                let least = world.least.load(Ordering::SeqCst);
+                let read = (least > 0).then(|| world.read()).flatten();
+                assert!(
+                    read.is_none_or(|read| read >= least),
+                    "{removal:?}: {read:?} after {least}: {choices:?}"
+                );
+            });
+            kept += u64::from(world.read().is_some());
+            made
+        });
+        assert!(orders > 20, "{removal:?}: {orders}");
+        let all = removal == Removal::Set;
+        assert!(kept > 0 && (kept < orders || all), "{removal:?}: {kept} of {orders}");
     }
 }

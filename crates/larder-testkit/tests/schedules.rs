@@ -23,6 +23,14 @@ async fn memory() {
 }
 
 #[tokio::test]
+async fn purges_and_marks_are_kept_as_promised() {
+    let tally = Checker::new(Plain::stage()).step_by_step().purging().steps(20_000).assert().await;
+    assert!(tally.dropped > 0 && tally.joined > 0 && tally.errors == 0, "{tally:?}");
+    let tally = Checker::new(Stage::new(Memory::new())).purging().steps(40_000).assert().await;
+    assert!(tally.hits > 1_000 && tally.errors == 0, "{tally:?}");
+}
+
+#[tokio::test]
 async fn the_same_seed_is_the_same_run() {
     let tally = || async { Checker::new(Plain::stage()).step_by_step().seed(7).steps(400).assert().await };
     assert_eq!(tally().await, tally().await);

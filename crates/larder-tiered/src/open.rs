@@ -64,7 +64,7 @@ fn part(
     password: Option<&'static str>,
 ) -> Result<Option<CacheUrl>, Error> {
     let secret = password.and_then(|password| url.take(password));
-    let Some(place) = url.take(name) else { return Ok(None) };
+    let Some(place) = url.take_url(name) else { return Ok(None) };
     let part = CacheUrl::parse(&place).and_then(|mut part| {
         if let Some(secret) = &secret {
             part.set_password(secret)?;

@@ -61,6 +61,7 @@ pub fn invalidates<T: AsRef<str>>(tags: impl IntoIterator<Item = T>) -> Invalida
             caches: Vec::new(),
             success: Arc::new(|status| status.is_success() || status.is_redirection()),
             failed: None,
+            soft: false,
         }),
     }
 }
@@ -78,6 +79,7 @@ struct Rules {
     caches: Vec<CacheChoice>,
     success: Arc<dyn Fn(StatusCode) -> bool + Send + Sync>,
     failed: Option<OnFailure>,
+    soft: bool,
 }
 
 type OnFailure = Arc<dyn Fn(&mut Head, &Error) + Send + Sync>;
@@ -105,6 +107,17 @@ impl InvalidatesLayer {
     /// ```
     pub fn on_failure(mut self, failed: impl Fn(&mut Head, &Error) + Send + Sync + 'static) -> Self {
         self.rules_mut().failed = Some(Arc::new(failed));
+        self
+    }
+
+    /// Only marks what carries the tags as stale, as [`Cache::soft_invalidate`] does: pages are shown in their windows (`stale_while_revalidate`,
+    /// `stale_if_error`) and made anew meanwhile. Who wrote may see the page as it was once more.
+    ///
+    /// ```
+    /// let layer = larder_tower::invalidates(["course_list"]).soft();
+    /// ```
+    pub fn soft(mut self) -> Self {
+        self.rules_mut().soft = true;
         self
     }
 
@@ -306,7 +319,7 @@ impl Due {
         }
         if !self.tags.is_empty() {
             for cache in self.chosen() {
-                if let Err(error) = forget(&cache, self.tags.clone()).await {
+                if let Err(error) = forget(&cache, self.tags.clone(), self.rules.soft).await {
                     self.error.get_or_insert(error);
                 }
             }

@@ -38,6 +38,7 @@ mod labels;
 mod landing;
 mod lookup;
 mod made;
+mod name_routes;
 mod names;
 mod outer;
 mod page;
@@ -75,6 +76,7 @@ pub use headers::{
 pub use invalidates::{Invalidates, InvalidatesFuture, InvalidatesLayer, InvalidatesService, invalidates};
 pub use keys::{KeyParts, KeyText, KeyedHeaders};
 pub use made::Made;
+pub use name_routes::{NameRoutesFuture, NameRoutesLayer, NameRoutesService, name_routes};
 pub use names::IDENTITY_HEADERS;
 pub use page::PageFuture;
 pub use pages::Pages;

@@ -43,8 +43,8 @@ impl Purge {
 
     /// The pages of a route of axum, as it was written: `/courses/{id}`, with the prefix of routers that it is nested in.
     ///
-    /// Layers know their route if they are mounted on one (`get(…).layer(…)`, `Router::layer`); the per-site pair around the router does not:
-    /// use [`prefix`](Self::prefix) there, or tags.
+    /// Layers know their route if they are mounted on one (`get(…).layer(…)`, `Router::layer`). The per-site pair around the router does not, but
+    /// for a router that tells it: mount [`name_routes`](crate::name_routes) on that, or call `larder::site(app).name_routes()`.
     pub fn route(pattern: impl Into<String>) -> Self {
         Self::of(What::Route(pattern.into()))
     }

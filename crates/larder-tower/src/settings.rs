@@ -145,6 +145,7 @@ impl fmt::Debug for Settings {
             .field("cookies", &self.cookies)
             .field("tags", &self.tags)
             .field("stale", &self.stale)
+            .field("lease", &self.lease)
             .finish_non_exhaustive()
     }
 }

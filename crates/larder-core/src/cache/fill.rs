@@ -297,7 +297,8 @@ where
                             leader.publish(None);
                             FillError::Cache(e)
                         })?;
-                        let winner = land(cache, key, &leader, fill, read, bytes, plan).await;
+                        let landing = Landing { cache, key, leader: &leader, lease: lease.as_ref() };
+                        let winner = land(&landing, fill, read, bytes, plan).await;
                         Ok(winner.and_then(|bytes| cache.inner.codec.decode(&bytes).ok()).unwrap_or(value))
                     }
                     Err(error) => {
@@ -374,25 +375,30 @@ async fn turn(
     }
 }
 
+/// Where a value that was made is to stand, and who makes it.
+struct Landing<'a> {
+    cache: &'a Cache,
+    key: &'a Key,
+    leader: &'a Leader<Option<Made>>,
+    lease: Option<&'a Lease>,
+}
+
 /// Stores what was made and publishes it. A competing writer's value wins, as in Django; it is returned.
 async fn land(
-    cache: &Cache,
-    key: &Key,
-    leader: &Leader<Option<Made>>,
+    landing: &Landing<'_>,
     mut fill: Fill,
     read: Option<Attachment>,
     bytes: Bytes,
     plan: &Plan,
 ) -> Option<Bytes> {
+    let cache = landing.cache;
     let unpaired = match &read {
         Some(read) => read.give(cache, &mut fill),
         None => Ok(Vec::new()),
     };
     let winner = match unpaired {
         // A store that fails was reported where it did.
-        Ok(unpaired) => {
-            store(cache, key, leader, &fill, &unpaired, bytes.clone(), plan).await.unwrap_or_default()
-        }
+        Ok(unpaired) => store(landing, &fill, &unpaired, bytes.clone(), plan).await.unwrap_or_default(),
         Err(why) => {
             tracing::debug!(target: "larder::decision", cache = cache.name(), reason = why.as_str(), "a value was not stored");
             None
@@ -407,26 +413,34 @@ async fn land(
         None => (bytes, Origin { read, pairs: fill.captured().into() }, false),
     };
     origin.tell(cache);
-    leader.publish(Some(Made { bytes: bytes.clone(), origin }));
+    landing.leader.publish(Some(Made { bytes: bytes.clone(), origin }));
     won.then_some(bytes)
 }
 
 async fn store(
-    cache: &Cache,
-    key: &Key,
-    leader: &Leader<Option<Made>>,
+    landing: &Landing<'_>,
     fill: &Fill,
     unpaired: &[Tag],
     bytes: Bytes,
     plan: &Plan,
 ) -> Result<Option<Entry>, Error> {
+    let Landing { cache, key, leader, lease } = *landing;
     let (expires, fresh_until) = plan.beyond.expiry(plan.timeout, cache.inner.clock.now());
-    let Some(stamp) = cache.seal(fill, unpaired, expires).await? else { return Ok(None) };
-    // Set or deleted meanwhile: what we made is older than that.
-    if !leader.is_open() {
+    let seal = cache.seal(fill, unpaired, expires);
+    // The lease is asked for beside that.
+    let stamp = match lease {
+        None => seal.await?,
+        Some(lease) => match tokio::try_join!(seal, cache.is_taken_back(lease))? {
+            (stamp, false) => stamp,
+            (_, true) => None,
+        },
+    };
+    let Some(stamp) = stamp else { return Ok(None) };
+    // Set or deleted meanwhile: what we made is older than that. Who does it from now on waits for us.
+    if !leader.land() {
         return Ok(None);
     }
-    let entry = Entry::new(Value::Bytes(bytes), expires, stamp).with_fresh_until(fresh_until);
+    let entry = Entry::new(Value::Bytes(bytes.clone()), expires, stamp).with_fresh_until(fresh_until);
     let mut stored = cache.put(key, entry.clone(), When::Absent).await?;
     if !stored && let Some(stale) = cache.kept_beyond(key).await? {
         stored = cache.swap(key, &stale, entry.clone()).await?;
@@ -440,9 +454,8 @@ async fn store(
         stored = cache.put(key, entry, When::Absent).await?;
     }
     if stored {
-        // Set or deleted between our look and our put: at worst a newer value goes with ours, and is made again.
-        if !leader.is_open() {
-            cache.evict(key).await?;
+        if let Some(lease) = lease {
+            lease.stored(key, bytes);
         }
         return Ok(None);
     }

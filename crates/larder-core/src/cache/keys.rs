@@ -56,7 +56,7 @@ impl Cache {
     }
 
     /// Removes what matches a pattern, a batch at a time; how many there were. Patterns are those of [`keys`](Self::keys). What is stored
-    /// meanwhile may stay.
+    /// meanwhile may stay, but for what was begun before in this process, as with [`delete`](Self::delete).
     ///
     /// # Errors
     /// When awaited: as [`keys`](Self::keys); some may be removed by then.
@@ -94,6 +94,8 @@ pub struct RemovePattern<'a> {
 
 operation!(RemovePattern, usize, Remove, |this| async move {
     let mut walk = IterKeys { version: this.version, pattern: this.pattern, ..this.cache.iter_keys("") };
+    // What is being made is not there to be listed.
+    walk.overtake().await?;
     let mut removed = 0;
     while let Some(batch) = walk.next_batch().await? {
         let keys: Vec<Key> = batch.into_iter().map(|(key, _)| key).collect();
@@ -152,6 +154,24 @@ impl IterKeys {
         Ok(self.ready.pop_front())
     }
 
+    /// What is being made under such a key in this process is not stored.
+    async fn overtake(&self) -> Result<(), Error> {
+        let inner = &*self.cache.inner;
+        let front = self.front();
+        let meant = |key: &Key| {
+            let name = key.name();
+            let name = name.strip_prefix(&front).and_then(|stored| inner.naming.back(stored).ok());
+            name.is_some_and(|name| self.pattern.matches(&name))
+        };
+        self.cache.landed(Operation::Remove, inner.flights.forget_all(meant)).await
+    }
+
+    /// How the keys begin of what is walked over.
+    fn front(&self) -> String {
+        let inner = &*self.cache.inner;
+        format!("{}:{}:", inner.space.prefix(), self.version.unwrap_or(inner.version))
+    }
+
     /// What matches in the next part, which may be nothing; `None` at the end.
     async fn next_batch(&mut self) -> Result<Option<Vec<(Key, String)>>, Error> {
         let after = match &self.cursor {
@@ -160,7 +180,7 @@ impl IterKeys {
             Cursor::After(after) => Some(after.as_str()),
         };
         let inner = &*self.cache.inner;
-        let front = format!("{}:{}:", inner.space.prefix(), self.version.unwrap_or(inner.version));
+        let front = self.front();
         // What a key function makes of the pattern's beginning need not be the beginning of what it makes of a key.
         let narrow = match inner.naming.is_plain() {
             true => format!("{front}{}", self.pattern.front()),

@@ -10,11 +10,9 @@
 
 mod word;
 
-use std::collections::HashMap;
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +20,7 @@ use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
 use super::lock::jittered;
+use super::own_leases::{OwnLease, Since};
 use super::{Cache, lock};
 use crate::backend::{Backend, When};
 use crate::clock::{UnixMillis, millis};
@@ -84,7 +83,7 @@ impl Cache {
         Ok(())
     }
 
-    fn lease_key(&self, key: &Key) -> Key {
+    pub(super) fn lease_key(&self, key: &Key) -> Key {
         let mut builder = self.key_builder(KIND);
         builder.part(key.identity());
         builder.build()
@@ -101,7 +100,12 @@ impl Cache {
         Ok(Some((bytes, word)))
     }
 
-    async fn swap_lease(&self, key: &Key, there: &[u8], with: Option<Entry>) -> Result<bool, Error> {
+    pub(super) async fn swap_lease(
+        &self,
+        key: &Key,
+        there: &[u8],
+        with: Option<Entry>,
+    ) -> Result<bool, Error> {
         let inner = &*self.inner;
         let swap = inner.backend.compare_and_set(key, there, with, inner.clock.now());
         self.within(Operation::CompareAndSet, swap).await
@@ -217,6 +221,7 @@ impl LeaseRequest {
         }
         let mut there = self.seen.take();
         for _ in 0..TRIES {
+            let since = Since::now(self.cache.clock());
             // Dropped here, we may hold it without knowing.
             let unsure = Unsure(Some(self));
             let ours = match &there {
@@ -226,7 +231,7 @@ impl LeaseRequest {
             unsure.settle();
             let ours = ours?;
             if ours {
-                return Ok(Asked::Turn(Turn::Lead(self.held())));
+                return Ok(Asked::Turn(Turn::Lead(self.held(since))));
             }
             there = match self.cache.read_lease(&self.key).await? {
                 None => None,
@@ -310,7 +315,7 @@ impl LeaseRequest {
         entry(&self.cache, self.space, self.text(), millis(self.cache.inner.lease))
     }
 
-    fn held(&self) -> Lease {
+    fn held(&self, since: Since) -> Lease {
         let (end, ended) = oneshot::channel();
         let keeper = Keeper {
             // It outlives the request.
@@ -322,12 +327,12 @@ impl LeaseRequest {
             space: self.space,
         };
         let (key, text, end) = (self.key.clone(), keeper.text.clone(), Mutex::new(Some(end)));
-        let (own, gone) = self.cache.inner.held.enter(text.clone());
-        let lease = Lease(Arc::new(Held { key, text, space: self.space, end, own }));
+        let (own, gone) = self.cache.inner.held.enter(text.clone(), since);
+        let lease = Lease(Arc::new(Held { key, text, space: self.space, end, own: Arc::clone(&own) }));
         let max_fill = self.max_fill;
         tokio::spawn(async move {
             let _leaving = Leaving { cache: keeper.cache.clone(), text: keeper.text.clone(), _gone: gone };
-            keeper.keep(ended, max_fill).await;
+            keeper.keep(ended, max_fill, &own).await;
         });
         lease
     }
@@ -373,35 +378,7 @@ struct Leaving {
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        self.cache.inner.held.0.lock().remove(&self.text);
-    }
-}
-
-/// The leases that one cache of this process holds, or is about to let go, by what stands in the store.
-#[derive(Default)]
-pub(super) struct Own(Mutex<HashMap<Bytes, Arc<OwnLease>>>);
-
-struct OwnLease {
-    ended: AtomicBool,
-    /// Closed once the store knows that it ended.
-    gone: watch::Receiver<()>,
-}
-
-impl Own {
-    fn enter(&self, text: Bytes) -> (Arc<OwnLease>, watch::Sender<()>) {
-        let (sender, gone) = watch::channel(());
-        let own = Arc::new(OwnLease { ended: AtomicBool::new(false), gone });
-        self.0.lock().insert(text, Arc::clone(&own));
-        (own, sender)
-    }
-
-    /// For a lease that ended: waits until the store knows.
-    fn ending(&self, text: &Bytes) -> Option<impl Future<Output = ()> + use<>> {
-        let own = self.0.lock().get(text).filter(|own| own.ended.load(Ordering::SeqCst)).map(Arc::clone)?;
-        Some(async move {
-            // Nothing is ever sent: it ends when the keeper does, and if that dies with its runtime as well.
-            _ = own.gone.clone().changed().await;
-        })
+        self.cache.inner.held.leave(&self.text);
     }
 }
 
@@ -412,6 +389,8 @@ enum End {
     Made(Vec<Key>),
     /// That it can't be shared.
     Pass(UnixMillis),
+    /// Nothing; and what stands there by now, which is removed if the lease was taken back before.
+    Stored(Box<(Key, Bytes)>),
 }
 
 /// How a lease stands when its holder is about to store.
@@ -453,6 +432,16 @@ impl Lease {
         self.end(End::Pass(until));
     }
 
+    /// Whether it surely stands, if nobody has taken it away.
+    pub(super) fn must_stand(&self, cache: &Cache) -> bool {
+        self.0.own.renewed.lock().is_within(cache.inner.lease, cache.clock())
+    }
+
+    /// Lets it go: this value was stored. If it had been taken back by then, whoever did that knows better, and the value is removed.
+    pub(super) fn stored(&self, key: &Key, value: Bytes) {
+        self.end(End::Stored(Box::new((key.clone(), value))));
+    }
+
     fn end(&self, end: End) {
         if let Some(sender) = self.0.end.lock().take() {
             self.0.own.ended.store(true, Ordering::SeqCst);
@@ -479,7 +468,7 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn keep(self, mut ended: oneshot::Receiver<End>, max_fill: Duration) {
+    async fn keep(self, mut ended: oneshot::Receiver<End>, max_fill: Duration, own: &OwnLease) {
         let lives = self.cache.inner.lease;
         let began = self.cache.inner.clock.now();
         let end = loop {
@@ -493,19 +482,22 @@ impl Keeper {
                 break ended.await;
             }
             let with = entry(&self.cache, self.space, self.text.clone(), millis(lives));
-            // Where the store does not answer there may be time for another try.
-            if let Ok(false) = self.cache.swap_lease(&self.key, &self.text, Some(with)).await {
-                break ended.await;
+            let since = Since::now(&clock);
+            match self.cache.swap_lease(&self.key, &self.text, Some(with)).await {
+                Ok(true) => *own.renewed.lock() = since,
+                Ok(false) => break ended.await,
+                // There may be time for another try.
+                Err(_) => {}
             }
         };
         // Whatever goes wrong here, it expires.
-        _ = self.let_go(end.ok()).await;
+        _ = self.let_go(end.ok(), own).await;
     }
 
-    async fn let_go(&self, end: Option<End>) -> Result<(), Error> {
+    async fn let_go(&self, end: Option<End>, own: &OwnLease) -> Result<(), Error> {
         let token = String::from_utf8_lossy(&self.token);
         let with = match &end {
-            None => None,
+            None | Some(End::Stored(..)) => None,
             Some(End::Made(_)) => {
                 let text = format!("made {token} {}", self.knows);
                 Some(entry(&self.cache, self.space, text.into(), MADE_MILLIS))
@@ -518,12 +510,18 @@ impl Keeper {
         if self.cache.swap_lease(&self.key, &self.text, with).await? {
             return Ok(());
         }
-        if let Some(End::Made(stored)) = end
-            && self.cache.read_lease(&self.key).await?.is_some()
-        {
-            for key in stored {
-                self.cache.evict(&key).await?;
+        let stood = own.renewed.lock().is_within(self.cache.inner.lease, &self.cache.inner.clock);
+        match end {
+            Some(End::Made(stored)) if self.cache.read_lease(&self.key).await?.is_some() => {
+                for key in stored {
+                    self.cache.evict(&key).await?;
+                }
             }
+            Some(End::Stored(stored)) if stood || self.cache.read_lease(&self.key).await?.is_some() => {
+                let (key, value) = *stored;
+                self.cache.take_out_if(&key, &value).await?;
+            }
+            _ => {}
         }
         Ok(())
     }

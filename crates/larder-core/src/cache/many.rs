@@ -10,7 +10,6 @@ use serde::de::DeserializeOwned;
 
 use super::Cache;
 use super::ops::{Running, operation};
-use crate::backend::Backend;
 use crate::entry::{Entry, Value};
 use crate::error::Error;
 use crate::events::Operation;
@@ -64,15 +63,13 @@ impl Cache {
         RemoveMany { cache: self, version: None, names }
     }
 
-    /// Removes entries; a fill of one of them that is under way in this process is not stored afterwards.
+    /// Removes entries, and with them whatever is being made in their place, as `delete` does.
     pub(super) async fn evict_many(&self, keys: &[Key]) -> Result<usize, Error> {
         if keys.is_empty() {
             return Ok(0);
         }
-        for key in keys {
-            self.inner.flights.forget(key);
-        }
-        self.within(Operation::Remove, self.inner.backend.remove_many(keys, self.inner.clock.now())).await
+        self.overtake(Operation::Remove, keys).await?;
+        self.take_out(keys).await
     }
 
     async fn store_many(
@@ -87,10 +84,8 @@ impl Cache {
         if timeout.is_zero() {
             return self.evict_many(&keys).await.map(|_| Vec::new());
         }
-        for key in &keys {
-            // Whoever is making the same value now began before this one was known.
-            self.inner.flights.forget(key);
-        }
+        // Whoever is making one of these values now began before this one was known.
+        self.overtake(Operation::Set, &keys).await?;
         let fill = self.begin(tags).await?;
         let expires = timeout.expires(self.inner.clock.now());
         let Some(stamp) = self.seal(&fill, &[], expires).await? else {

@@ -22,11 +22,13 @@ mod lookup;
 mod many;
 mod naming;
 mod ops;
+mod own_leases;
 mod packing;
 mod parts;
 mod replace;
 mod shared;
 mod swap;
+mod taken;
 mod ttl;
 mod versions;
 mod windows;
@@ -102,7 +104,7 @@ struct Inner {
     /// Whether the backend can do leases, once that is known.
     leases: OnceLock<bool>,
     /// The leases that this process holds, or is about to let go.
-    held: lease::Own,
+    held: own_leases::Own,
     ignore_errors: bool,
     circuit: Option<Circuit>,
     reporter: Reporter,

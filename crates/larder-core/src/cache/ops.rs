@@ -9,11 +9,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Cache;
+use super::fill::Made;
 use crate::attachment::unattached;
 use crate::backend::{Backend, When};
 use crate::entry::{Entry, Value};
 use crate::error::{Error, ErrorKind};
 use crate::events::Operation;
+use crate::flight::Landing;
 use crate::key::Key;
 use crate::pack;
 use crate::tag::Tag;
@@ -59,8 +61,13 @@ impl Cache {
         Add(self.set(key, value))
     }
 
-    /// Removes a value; true if there was one. A fill of the same key that is under way in this process is not
-    /// stored afterwards.
+    /// Removes a value; true if there was one. What [`get_or_set`](Self::get_or_set) is making under this key was begun before, and does not come
+    /// back: in this process it is never stored once this returned, and of others that share the store, what was being stored in that very
+    /// moment is removed again at once.
+    ///
+    /// Others are told by their [lease](crate::CacheBuilder::lease). So the last is not so for what is made without one: where leases are off, in
+    /// the second after a closure failed, when it takes longer than a lease is renewed (a minute), or slept longer than a lease lives.
+    /// [`invalidate`](Self::invalidate) has no such exceptions: tag what must not come back.
     ///
     /// # Errors
     /// When awaited: what the backend gives, and [`Deadline`](ErrorKind::Deadline).
@@ -114,6 +121,38 @@ impl Cache {
         }
     }
 
+    /// Whoever makes values under these keys in this process began before what the caller is about to do, and does not store them: if one is being
+    /// stored already, waits for that.
+    pub(super) async fn overtake(&self, operation: Operation, keys: &[Key]) -> Result<(), Error> {
+        let flights = &self.inner.flights;
+        self.landed(operation, keys.iter().filter_map(|key| flights.forget(key)).collect()).await
+    }
+
+    /// Waits until what was being stored is.
+    pub(super) async fn landed(
+        &self,
+        operation: Operation,
+        landings: Vec<Landing<Option<Made>>>,
+    ) -> Result<(), Error> {
+        if landings.is_empty() {
+            return Ok(());
+        }
+        let all = async move {
+            for mut landing in landings {
+                landing.over().await;
+            }
+            Ok(())
+        };
+        self.within(operation, all).await
+    }
+
+    /// Removes a value, and with it whatever is being made in its place.
+    pub(super) async fn discard(&self, key: &Key) -> Result<bool, Error> {
+        let keys = std::slice::from_ref(key);
+        self.overtake(Operation::Remove, keys).await?;
+        self.take_out(keys).await.map(|removed| removed > 0)
+    }
+
     /// Decodes a found entry; what can't be decoded is removed and counts as a miss.
     pub(super) async fn decode<T: DeserializeOwned>(
         &self,
@@ -147,7 +186,7 @@ impl Cache {
             // Nothing to store; `add` says whether it would have stored.
             return match when {
                 When::Absent => Ok(self.lookup_one(key).await?.is_none()),
-                _ => self.evict(key).await.map(|_| true),
+                _ => self.discard(key).await.map(|_| true),
             };
         }
         let fill = self.begin(tags).await?;
@@ -251,7 +290,7 @@ operation!(Set, (), Set, |this| async move {
     let value = this.value?;
     let key = this.cache.value_key(this.key, this.version);
     // Whoever is making the same value now began before this one was known.
-    this.cache.inner.flights.forget(&key);
+    this.cache.overtake(Operation::Set, std::slice::from_ref(&key)).await?;
     this.cache.store(&key, value, this.timeout, &this.tags, When::Always).await.map(|_| ())
 });
 
@@ -316,8 +355,7 @@ pub struct Remove<'a> {
 
 operation!(Remove, bool, Remove, |this| async move {
     let key = this.cache.value_key(this.key, this.version);
-    this.cache.inner.flights.forget(&key);
-    this.cache.evict(&key).await
+    this.cache.discard(&key).await
 });
 
 /// See [`Cache::has_key`].

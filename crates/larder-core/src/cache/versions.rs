@@ -71,10 +71,9 @@ operation!(
             return Ok(to);
         }
         let entry = entry.with_expiry(cache.expiry(&old, &entry).await?);
-        cache.inner.flights.forget(&new);
+        cache.overtake(crate::events::Operation::Set, std::slice::from_ref(&new)).await?;
         cache.put(&new, entry, When::Always).await?;
-        cache.inner.flights.forget(&old);
-        cache.evict(&old).await?;
+        cache.discard(&old).await?;
         Ok(to)
     },
     or || Err(nothing_to_move())

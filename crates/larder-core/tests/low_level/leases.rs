@@ -10,29 +10,29 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 /// Processes over one store, with one clock.
-struct Fleet {
-    store: Plain,
-    hand: ManualClock,
+pub(crate) struct Fleet {
+    pub(crate) store: Plain,
+    pub(crate) hand: ManualClock,
     asks: mpsc::UnboundedSender<Asked>,
     asked: mpsc::UnboundedReceiver<Asked>,
 }
 
 /// A closure that runs and waits for the test.
-type Asked = oneshot::Sender<Result<&'static str, &'static str>>;
-type Answer = Result<String, FillError<&'static str>>;
+pub(crate) type Asked = oneshot::Sender<Result<&'static str, &'static str>>;
+pub(crate) type Answer = Result<String, FillError<&'static str>>;
 
 impl Fleet {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (asks, asked) = mpsc::unbounded_channel();
         Self { store: Plain::default(), hand: ManualClock::new(1_700_000_000_000), asks, asked }
     }
 
-    fn process(&self) -> Cache {
+    pub(crate) fn process(&self) -> Cache {
         process(self.store.clone(), self.hand.clock())
     }
 
     /// Asks for the value beside the test.
-    fn ask(&self, process: &Cache) -> JoinHandle<Answer> {
+    pub(crate) fn ask(&self, process: &Cache) -> JoinHandle<Answer> {
         tokio::spawn(self.asking(process))
     }
 
@@ -49,7 +49,7 @@ impl Fleet {
     }
 
     /// The next closure that runs, while the hand moves a little.
-    async fn next(&mut self) -> Asked {
+    pub(crate) async fn next(&mut self) -> Asked {
         loop {
             settle().await;
             match self.asked.try_recv() {
@@ -60,7 +60,7 @@ impl Fleet {
     }
 
     /// What came of asking, while the hand moves a little.
-    async fn answer(&self, of: JoinHandle<Answer>) -> Answer {
+    pub(crate) async fn answer(&self, of: JoinHandle<Answer>) -> Answer {
         while !of.is_finished() {
             self.hand.advance(Duration::from_millis(5));
             settle().await;
@@ -69,7 +69,7 @@ impl Fleet {
     }
 
     /// Lets time pass as it does: a bit at a time, with everybody awake.
-    async fn pass(&self, time: Duration) {
+    pub(crate) async fn pass(&self, time: Duration) {
         let until = self.hand.now() + u64::try_from(time.as_millis()).unwrap();
         while self.hand.now() < until {
             self.hand.advance(Duration::from_millis(50));
@@ -89,11 +89,11 @@ impl Fleet {
     }
 }
 
-fn process(store: impl larder_core::Backend, clock: Clock) -> Cache {
+pub(crate) fn process(store: impl larder_core::Backend, clock: Clock) -> Cache {
     Cache::builder(store).clock(clock).deadline(Duration::from_secs(60)).build().unwrap()
 }
 
-async fn settle() {
+pub(crate) async fn settle() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }

@@ -3,6 +3,7 @@
 
 mod able;
 mod changes;
+mod deleting;
 mod late;
 mod leases;
 

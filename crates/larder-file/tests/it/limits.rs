@@ -182,6 +182,33 @@ fn leftovers_of_a_crash_and_expired_records_are_removed_after_an_hour() {
 }
 
 #[test]
+fn tags_that_come_and_go_leave_nothing_behind() {
+    let parent = tempfile::tempdir().unwrap();
+    let open = || FileCache::builder(parent.path()).max_entries(0).build().unwrap();
+    let (cache, space) = (open(), Space::default());
+    let there =
+        || files(parent.path()).iter().filter(|path| path.to_string_lossy().contains(".larder")).count();
+    put(&cache, 0, None, 1);
+    let before = there();
+    for i in (0..3_000).step_by(100) {
+        let tags: Vec<_> = (i..i + 100).map(|i| format!("tag{i}").into()).collect();
+        let fill = now(cache.begin(&space, &tags, 1)).unwrap();
+        let stamp = now(cache.seal(&space, &fill, &[], Some(60_000), 1)).unwrap().unwrap();
+        let entry = Entry::new(Value::Bytes("value".into()), Some(60_000), stamp);
+        assert!(now(cache.set(&key(1 + i), entry, When::Always, 1)).unwrap());
+        now(cache.invalidate(&space, &tags[..50], 1)).unwrap();
+    }
+    assert!(there() >= before + 3_000, "each has a record while something may carry it");
+    // Three hours later, by the clock of the cache and by that of the files.
+    files(parent.path()).iter().for_each(|path| aged(path, 3));
+    let later = open();
+    for step in 0..=256 {
+        put(&later, 0, None, 3 * 3_600_000 + step * 600_000_u64.div_ceil(256));
+    }
+    assert_eq!(there(), before);
+}
+
+#[test]
 fn clear_and_cull_touch_nothing_that_is_not_ours() {
     let (parent, cache) = limited(3, 0);
     (0..3).for_each(|i| put(&cache, i, None, 1));

@@ -120,8 +120,8 @@ async fn several_are_stored_and_removed_in_one_exchange_with_each_server() {
         assert_eq!(cache.delete_many(names.iter().chain(&names)).await.unwrap(), 60);
     });
     let seen = seen.await;
-    // One more for the namespace's record, which tells what was valid.
-    assert!(seen.iter().sum::<usize>() == 4 && seen.iter().all(|count| *count >= 1), "{seen:?}");
+    // The leases of what may be in the making are removed beside them, and the namespace's record tells what was valid.
+    assert!(seen.iter().all(|count| (1..=3).contains(count)), "{seen:?}");
     assert_eq!(cache.get_many::<i32, _>(&names).await.unwrap().len(), 0);
 }
 

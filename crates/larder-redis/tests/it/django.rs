@@ -66,7 +66,9 @@ async fn red_09_and_13_several_are_one_exchange_and_nothing_is_none() {
     assert_eq!(counted(), ["mget 1"]);
     assert_eq!(cache.delete_many(["a", "b", "x"]).await.unwrap(), 2);
     let commands = counted();
-    assert!(commands.contains(&"evalsha 3".into()) && commands.contains(&"mget 1".into()), "{commands:?}");
+    // The leases of what may be in the making are removed beside them.
+    assert!(commands.contains(&"evalsha 6".into()), "{commands:?}");
+    assert!(commands.iter().any(|command| matches!(command.as_str(), "mget 1" | "mget 2")), "{commands:?}");
     assert_eq!(cache.delete_many([""; 0]).await.unwrap(), 0);
     cache.set_many([("", 1); 0]).await.unwrap();
     assert!(counted().iter().all(|command| command.starts_with("mget")), "nothing is stored or removed");

@@ -9,6 +9,7 @@ use crate::{PATIENT, Stage, everywhere};
 everywhere! {
     the_oldest_go_first_and_records_never
     what_expired_goes_before_what_lives
+    tags_that_come_and_go_leave_nothing_behind
 }
 
 async fn there(cache: &Cache, range: std::ops::Range<usize>) -> Vec<usize> {
@@ -61,4 +62,26 @@ async fn what_expired_goes_before_what_lives(stage: Stage) {
     }
     let left = there(&cache, 0..28).await;
     assert_eq!(left, (0..10).chain(20..28).collect::<Vec<_>>());
+}
+
+/// How many rows hang around: entries, and records of tags.
+async fn tags_that_come_and_go_leave_nothing_behind(stage: Stage) {
+    let rows = async || (stage.rows)().await;
+    // No limit of entries takes part in it.
+    let quiet = || stage.over((stage.again)().max_entries(0).build().unwrap()).build().unwrap();
+    let cache = quiet();
+    cache.set("key", 0).timeout(60).tags(["t"]).await.unwrap();
+    let before = rows().await;
+    for i in (0..1_000).step_by(50) {
+        let tags: Vec<String> = (i..i + 50).map(|i| format!("tag{i}")).collect();
+        cache.set(&format!("key{}", i / 50), i).timeout(60).tags(&tags).await.unwrap();
+        cache.invalidate(&tags[..25]).await.unwrap();
+    }
+    assert!(rows().await >= before + 1_000, "each has a record while something may carry it");
+    stage.wait(3 * 3_600);
+    // The first write of a handle looks, as each of some thousand does.
+    let cache = quiet();
+    cache.set("key", 1).timeout(60).tags(["t"]).await.unwrap();
+    until("what expired is removed", async || rows().await <= before).await;
+    assert_eq!(cache.get("key").await.unwrap(), Some(1));
 }

@@ -1,4 +1,4 @@
-//! Comes to the stored bytes past the backend, for the suite's tests of damage.
+//! Comes to the table past the backend: to the stored bytes, for the suite's tests of damage, and to the number of its rows.
 
 use larder_core::Key;
 
@@ -55,4 +55,29 @@ fn statements(table: &str, name: &str, value: &str) -> (String, String) {
         format!("SELECT value FROM {table} WHERE name = {name}"),
         format!("UPDATE {table} SET value = {value} WHERE name = {name}"),
     )
+}
+
+#[cfg(feature = "sqlite")]
+pub(crate) fn sqlite_rows(path: &std::path::Path, table: &str) -> i64 {
+    let database = rusqlite::Connection::open(path).unwrap();
+    database.busy_timeout(crate::PATIENT).unwrap();
+    database.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+}
+
+#[cfg(feature = "postgres")]
+pub(crate) async fn postgres_rows(url: String, table: String) -> i64 {
+    use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+    let mut database = PgConnection::connect(&url).await.unwrap();
+    let count = sqlx::query_scalar(AssertSqlSafe(format!("SELECT count(*) FROM {table}")));
+    count.fetch_one(&mut database).await.unwrap()
+}
+
+#[cfg(feature = "mysql")]
+pub(crate) async fn mysql_rows(url: String, table: String) -> i64 {
+    use sqlx::{AssertSqlSafe, Connection as _, MySqlConnection};
+
+    let mut database = MySqlConnection::connect(&url).await.unwrap();
+    let count = sqlx::query_scalar(AssertSqlSafe(format!("SELECT count(*) FROM {table}")));
+    count.fetch_one(&mut database).await.unwrap()
 }

@@ -37,12 +37,17 @@ struct Stage {
     hand: ManualClock,
     /// Settings of another handle on the same table.
     again: Arc<dyn Fn() -> SqlCacheBuilder + Send + Sync>,
+    /// How many rows the table has.
+    rows: Arc<dyn Fn() -> Counting + Send + Sync>,
     _directory: Option<Arc<TempDir>>,
 }
+
+type Counting = std::pin::Pin<Box<dyn Future<Output = i64> + Send>>;
 
 impl Stage {
     fn new(again: impl Fn() -> SqlCacheBuilder + Send + Sync + 'static, directory: Option<TempDir>) -> Self {
         Self {
+            rows: Arc::new(|| unreachable!("nobody counts the rows of this table")),
             backend: again().build().unwrap(),
             hand: ManualClock::new(1_700_000_000_000),
             again: Arc::new(again),
@@ -50,11 +55,22 @@ impl Stage {
         }
     }
 
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+    fn counting(mut self, rows: impl Fn() -> Counting + Send + Sync + 'static) -> Self {
+        self.rows = Arc::new(rows);
+        self
+    }
+
     #[cfg(feature = "sqlite")]
     fn sqlite() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("cache.db");
-        Self::new(move || SqlCache::sqlite(&path), Some(directory))
+        let same = path.clone();
+        let rows = move || {
+            let rows = damage::sqlite_rows(&same, "larder_cache");
+            Box::pin(async move { rows }) as Counting
+        };
+        Self::new(move || SqlCache::sqlite(&path), Some(directory)).counting(rows)
     }
 
     #[cfg(feature = "postgres")]
@@ -65,7 +81,10 @@ impl Stage {
     #[cfg(feature = "postgres")]
     fn postgres_table(table: &str) -> Self {
         let (url, table) = (larder_tests::env::postgres_url(), table.to_owned());
+        let (same, at) = (url.clone(), table.clone());
+        let rows = move || Box::pin(damage::postgres_rows(same.clone(), at.clone())) as Counting;
         Self::new(move || SqlCache::postgres(&url).unwrap().max_connections(4).table(&table), None)
+            .counting(rows)
     }
 
     #[cfg(feature = "mysql")]
@@ -76,7 +95,10 @@ impl Stage {
     #[cfg(feature = "mysql")]
     fn mysql_table(table: &str) -> Self {
         let (url, table) = (larder_tests::env::mysql_url(), table.to_owned());
+        let (same, at) = (url.clone(), table.clone());
+        let rows = move || Box::pin(damage::mysql_rows(same.clone(), at.clone())) as Counting;
         Self::new(move || SqlCache::mysql(&url).unwrap().max_connections(4).table(&table), None)
+            .counting(rows)
     }
 
     /// Another alias on the same store.

@@ -6,7 +6,7 @@ use larder_core::flight::{Flights, Joined, Leader, Outcome};
 use larder_core::{Backend, Cache, Entry, Error, Fill, Key, Stamp, Tag, Timeout, UnixMillis, Value, When};
 
 use super::Flaw;
-use super::ledger::{JOINED, Ledger, Seen};
+use super::ledger::{JOINED, Ledger, STALE, Seen};
 use super::moves::{KEYS, TAGS};
 use super::stepped::{beside, gate};
 
@@ -21,6 +21,9 @@ pub(super) struct Process {
     pub(super) flights: Flights<Option<u64>>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) flaw: Option<Flaw>,
+    /// Which one it is, of all there were.
+    pub(super) id: usize,
+    pub(super) purges: bool,
 }
 
 /// What is to be made of a page.
@@ -37,16 +40,17 @@ pub(super) fn name(key: usize) -> &'static str {
     ["k0", "k1"][key % KEYS]
 }
 
-pub(super) fn tag(tag: usize) -> Tag {
-    Tag::new(["t0", "t1"][tag % TAGS])
+/// Where pages are purged, the second is that of a group.
+pub(super) fn tag(tag: usize, purges: bool) -> Tag {
+    match tag % TAGS {
+        0 => Tag::new("t0"),
+        _ if purges => Tag::group("host", "t1"),
+        _ => Tag::new("t1"),
+    }
 }
 
 fn in_set(set: usize) -> impl Iterator<Item = usize> {
     (0..TAGS).filter(move |tag| set & (1 << tag) != 0)
-}
-
-fn tags(set: usize) -> Vec<Tag> {
-    in_set(set).map(tag).collect()
 }
 
 /// A value's number, out of what it is encoded as.
@@ -64,6 +68,10 @@ fn read_word(word: &str) -> Option<u64> {
 }
 
 impl Process {
+    fn tags(&self, set: usize) -> Vec<Tag> {
+        in_set(set).map(|one| tag(one, self.purges)).collect()
+    }
+
     fn key(&self, key: usize) -> Key {
         self.cache.key_of(name(key), None)
     }
@@ -86,7 +94,8 @@ impl Process {
     async fn look(&self, key: usize, seen: &Seen) -> Option<Option<Entry>> {
         let found = self.ok(self.cache.lookup(&[self.key(key)]).await)?.pop().flatten();
         if let Some(entry) = &found {
-            self.ledger.check(seen, key, number(entry), "stored");
+            let how = if entry.stale_since().is_some() { STALE } else { "stored" };
+            self.ledger.check(seen, key, number(entry), how);
         }
         Some(found)
     }
@@ -97,10 +106,12 @@ impl Process {
             if looks {
                 match self.look(plan.key, &seen).await {
                     Some(None) => {}
+                    // Shown, and made anew.
+                    Some(Some(entry)) if entry.stale_since().is_some() => {}
                     Some(Some(_)) | None => return,
                 }
             }
-            let Some(fill) = self.ok(self.cache.begin(&tags(plan.early)).await) else { return };
+            let Some(fill) = self.ok(self.cache.begin(&self.tags(plan.early)).await) else { return };
             let begun = self.ledger.tick();
             if !looks {
                 return self.lead(plan, fill, begun, None).await;
@@ -131,7 +142,7 @@ impl Process {
         if let Some(fragment) = plan.fragment {
             let seen = self.ledger.look(self.now());
             let Some(found) = self.look(fragment, &seen).await else { return };
-            if let Some(entry) = found
+            if let Some(entry) = found.filter(|entry| entry.stale_since().is_none())
                 && let Some(value) = number(&entry)
             {
                 parts.push(value);
@@ -147,7 +158,9 @@ impl Process {
             leader.publish(Some(value));
         }
         gate().await;
-        let Some(stamp) = self.ok(self.cache.seal(&fill, &tags(plan.late), expires).await) else { return };
+        let Some(stamp) = self.ok(self.cache.seal(&fill, &self.tags(plan.late), expires).await) else {
+            return;
+        };
         let Some(stamp) = stamp else {
             self.ledger.count(|tally| tally.dropped += 1);
             return;
@@ -182,11 +195,12 @@ impl Process {
             gate().await;
             // When it expires is reckoned when it is stored.
             let value = self.ledger.make(key, begun, in_set(set), &[], None);
+            self.ledger.made_by(value, self.id);
             own.store(value, std::sync::atomic::Ordering::Relaxed);
             gate().await;
             word(value)
         };
-        let made = self.cache.get_or_set(name(key), make).tags(tags(set)).timeout(timeout).await;
+        let made = self.cache.get_or_set(name(key), make).tags(self.tags(set)).timeout(timeout).await;
         let Some(made) = self.ok(made) else { return };
         let value = read_word(&made);
         if value == Some(own.load(std::sync::atomic::Ordering::Relaxed)) {
@@ -218,17 +232,21 @@ impl Process {
         let begun = self.ledger.tick();
         let value = self.ledger.make(key, begun, in_set(set), &[], self.expires(timeout));
         let stored = match add {
-            true => self.cache.add(name(key), word(value)).tags(tags(set)).timeout(timeout).await,
-            false => {
-                self.cache.set(name(key), word(value)).tags(tags(set)).timeout(timeout).await.map(|_| true)
-            }
+            true => self.cache.add(name(key), word(value)).tags(self.tags(set)).timeout(timeout).await,
+            false => self
+                .cache
+                .set(name(key), word(value))
+                .tags(self.tags(set))
+                .timeout(timeout)
+                .await
+                .map(|_| true),
         };
         match self.ok(stored) {
             Some(true) => self.ledger.stored(value),
             Some(false) | None => return,
         }
         if !add {
-            self.ledger.removed(key, begun);
+            self.ledger.removed(key, self.id, begun);
         }
     }
 
@@ -241,14 +259,18 @@ impl Process {
     pub(super) async fn delete(self, key: usize) {
         let called = self.ledger.tick();
         if self.ok(self.cache.delete(name(key)).await).is_some() {
-            self.ledger.removed(key, called);
+            self.ledger.removed(key, self.id, called);
         }
     }
 
-    pub(super) async fn invalidate(self, set: usize) {
+    pub(super) async fn invalidate(self, set: usize, soft: bool) {
         let called = self.ledger.tick();
-        if self.ok(self.cache.invalidate(tags(set)).await).is_some() {
-            self.ledger.forgot(in_set(set), called);
+        let done = match soft {
+            true => self.cache.soft_invalidate(self.tags(set)).await,
+            false => self.cache.invalidate(self.tags(set)).await,
+        };
+        if self.ok(done).is_some() {
+            self.ledger.forgot(in_set(set), soft, called);
         }
     }
 

@@ -6,12 +6,17 @@ use parking_lot::Mutex;
 use super::Tally;
 use super::moves::{KEYS, TAGS};
 
+/// How many processes one schedule is known to have; of later ones less is asked.
+const PROCESSES: usize = 24;
+
 /// A value, told by its number.
 #[derive(Clone, Debug)]
 struct Made {
     key: usize,
     /// When its fill had begun.
     begun: u64,
+    /// The process that made it and stores it, where that process alone decides.
+    by: Option<usize>,
     /// Its tags, and those of what went into it, each with the beginning of the fill that has it.
     tags: Vec<(usize, u64)>,
     expires: Option<UnixMillis>,
@@ -24,10 +29,14 @@ struct Made {
 pub(super) struct Seen {
     /// For each tag, when the last of its invalidations that returned was called.
     forgotten: [u64; TAGS],
+    /// The same for those that were only marked.
+    marked: [u64; TAGS],
     /// The same for `clear`.
     cleared: u64,
     /// For each key, when the last change that returned was called, and removed what stood there.
     removed: [u64; KEYS],
+    /// For each key, when the last change by each process that returned was called.
+    overtaken: [[u64; PROCESSES]; KEYS],
     at: UnixMillis,
 }
 
@@ -46,7 +55,14 @@ pub(super) struct Ledger(Mutex<Model>);
 
 impl Ledger {
     pub(super) fn new() -> Self {
-        let seen = Seen { forgotten: [0; TAGS], cleared: 0, removed: [0; KEYS], at: 0 };
+        let seen = Seen {
+            forgotten: [0; TAGS],
+            marked: [0; TAGS],
+            cleared: 0,
+            removed: [0; KEYS],
+            overtaken: [[0; PROCESSES]; KEYS],
+            at: 0,
+        };
         let model = Model { tick: 0, made: Vec::new(), seen, wrong: None, tally: Tally::default() };
         Self(Mutex::new(model))
     }
@@ -77,9 +93,16 @@ impl Ledger {
             let inherited = model.find(*part).map(|made| made.tags.clone());
             all.extend(inherited.unwrap_or_default());
         }
-        model.made.push(Made { key, begun, tags: all, expires, stored: None });
+        model.made.push(Made { key, begun, by: None, tags: all, expires, stored: None });
         model.tally.fills += 1;
         model.made.len() as u64
+    }
+
+    /// Whoever makes it stores it by `get_or_set`, and a change by the same process is not lost on it.
+    pub(super) fn made_by(&self, value: u64, process: usize) {
+        if let Some(made) = self.0.lock().find_mut(value) {
+            made.by = Some(process).filter(|process| *process < PROCESSES);
+        }
     }
 
     /// It is in the store.
@@ -98,11 +121,13 @@ impl Ledger {
         self.0.lock().made.iter_mut().filter(|made| made.key == key).for_each(|made| made.expires = None);
     }
 
-    pub(super) fn forgot(&self, tags: impl Iterator<Item = usize>, called: u64) {
+    pub(super) fn forgot(&self, tags: impl Iterator<Item = usize>, soft: bool, called: u64) {
         let mut model = self.0.lock();
         model.tally.invalidations += 1;
+        let seen = &mut model.seen;
+        let told = if soft { &mut seen.marked } else { &mut seen.forgotten };
         for tag in tags {
-            model.seen.forgotten[tag] = model.seen.forgotten[tag].max(called);
+            told[tag] = told[tag].max(called);
         }
     }
 
@@ -111,9 +136,12 @@ impl Ledger {
         seen.cleared = seen.cleared.max(called);
     }
 
-    pub(super) fn removed(&self, key: usize, called: u64) {
+    pub(super) fn removed(&self, key: usize, process: usize, called: u64) {
         let seen = &mut self.0.lock().seen;
         seen.removed[key] = seen.removed[key].max(called);
+        if let Some(overtaken) = seen.overtaken[key].get_mut(process) {
+            *overtaken = called.max(*overtaken);
+        }
     }
 
     /// A read begins.
@@ -131,7 +159,7 @@ impl Ledger {
             model.wrong.get_or_insert_with(|| format!("a read of k{key} was given what nobody has made"));
             return;
         };
-        let whats_wrong = wrong(&made, key, seen, how == JOINED);
+        let whats_wrong = wrong(&made, key, seen, how);
         if let (Some(why), Some(value)) = (whats_wrong, value) {
             model.wrong.get_or_insert_with(|| format!("a read of k{key} was given v{value} ({how}), {why}"));
         }
@@ -154,8 +182,11 @@ impl Ledger {
 /// How a value came that did not come from the store.
 pub(super) const JOINED: &str = "by joining a flight";
 
+/// How a value came that is known to be stale.
+pub(super) const STALE: &str = "stored, as stale";
+
 /// Why the value must not be there any more.
-fn wrong(made: &Made, key: usize, seen: &Seen, joined: bool) -> Option<String> {
+fn wrong(made: &Made, key: usize, seen: &Seen, how: &str) -> Option<String> {
     if made.key != key {
         return Some(format!("which was made for k{}", made.key));
     }
@@ -167,13 +198,28 @@ fn wrong(made: &Made, key: usize, seen: &Seen, joined: bool) -> Option<String> {
             ));
         }
     }
+    for (tag, begun) in made.tags.iter().filter(|_| how != STALE) {
+        let marked = seen.marked[*tag];
+        if *begun < marked {
+            return Some(format!(
+                "begun at {begun} and as fresh, though t{tag} was marked at {marked}, which had returned before the read began"
+            ));
+        }
+    }
+    let overtaken = made.by.map_or(0, |process| seen.overtaken[made.key][process]);
+    if made.begun < overtaken {
+        return Some(format!(
+            "begun at {}, though the process that made it had replaced or removed it at {overtaken}",
+            made.begun
+        ));
+    }
     if made.begun < seen.cleared {
         return Some(format!(
             "begun at {}, before a clear at {} that had returned",
             made.begun, seen.cleared
         ));
     }
-    if joined {
+    if how == JOINED {
         return None;
     }
     let removed = seen.removed[key];

@@ -49,10 +49,12 @@ use larder_core::{Backend, DynBackend, Key, Space};
 
 use crate::Stage;
 use moves::Line;
-pub use stepped::{Stepped, gate};
+pub use stepped::{Stepped, gate, has_stopped};
 
 /// How many moves a schedule has.
 const LENGTH: usize = 40;
+/// How a schedule with purges begins.
+const PURGING: &str = "purging: ";
 /// Unless said otherwise.
 const STEPS: u64 = 3_000;
 
@@ -68,6 +70,7 @@ pub struct Checker {
     steps: u64,
     settles: usize,
     flaw: Option<Flaw>,
+    purges: bool,
 }
 
 /// A mistake of those who use a cache, put in on purpose: the checker has to find it.
@@ -163,6 +166,7 @@ impl Checker {
             steps: STEPS,
             settles: 0,
             flaw: None,
+            purges: false,
             stage,
         };
         checker.processes(2)
@@ -207,6 +211,13 @@ impl Checker {
         self
     }
 
+    /// Pages are purged too: one of the tags is that of a group ([`Tag::group`](larder_core::Tag::group)), and every third invalidation only marks
+    /// what it names as stale, after which no read may take it for fresh.
+    pub fn purging(mut self) -> Self {
+        self.purges = true;
+        self
+    }
+
     #[doc(hidden)]
     pub fn flawed(mut self, flaw: Flaw) -> Self {
         self.flaw = Some(flaw);
@@ -233,7 +244,8 @@ impl Checker {
             tally.add(one);
             if let Some(why) = wrong {
                 let (moves, why) = shrink::shrink(self, &moves, why).await;
-                let schedule = Line(&moves).to_string();
+                let mode = if self.purges { PURGING } else { "" };
+                let schedule = format!("{mode}{}", Line(&moves));
                 return Err(Found { seed, schedule, why, schedules: tally.schedules });
             }
         }
@@ -263,7 +275,13 @@ impl Checker {
     /// # Panics
     /// If it is no schedule.
     pub async fn replay(&self, schedule: &str) -> Result<Tally, Found> {
-        let moves = moves::parse(schedule).unwrap_or_else(|wrong| panic!("no schedule: {wrong}"));
+        // One that was found with purges, or without, tells nothing of the other.
+        let own = match schedule.strip_prefix(PURGING) {
+            Some(own) if self.purges => own,
+            None if !self.purges => schedule,
+            _ => return Ok(Tally::default()),
+        };
+        let moves = moves::parse(own).unwrap_or_else(|wrong| panic!("no schedule: {wrong}"));
         let (wrong, tally) = self.once(&moves).await;
         match wrong {
             None => Ok(tally),

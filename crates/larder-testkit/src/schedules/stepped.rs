@@ -41,7 +41,9 @@ pub(super) async fn beside<T>(waits: impl Future<Output = T>) -> T {
 }
 
 /// Whether what was just polled has stopped for others; asked before it is polled, it forgets what was.
-pub(super) fn has_stopped() -> bool {
+///
+/// For tests that drive futures themselves: one that is pending and has not stopped waits for another.
+pub fn has_stopped() -> bool {
     STOPPED.replace(false)
 }
 

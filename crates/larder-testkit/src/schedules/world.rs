@@ -46,6 +46,8 @@ pub(super) struct World<'a> {
     ledger: Arc<Ledger>,
     prefix: String,
     steps: u64,
+    /// How many processes there were.
+    born: usize,
 }
 
 impl<'a> World<'a> {
@@ -54,17 +56,20 @@ impl<'a> World<'a> {
         let own = Nonce::fresh().as_u128() >> 64;
         let prefix = format!("{own:x}.{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let ledger = Arc::new(Ledger::new());
-        let mut world = Self { checker, processes: Vec::new(), doing: Vec::new(), ledger, prefix, steps: 0 };
+        let (processes, doing) = (Vec::new(), Vec::new());
+        let mut world = Self { checker, processes, doing, ledger, prefix, steps: 0, born: 0 };
         world.processes = checker.backends.iter().map(|backend| world.process(backend.clone())).collect();
         world
     }
 
-    fn process(&self, backend: DynBackend) -> Process {
+    fn process(&mut self, backend: DynBackend) -> Process {
         let cache = self.checker.stage.over(backend.clone()).no_breaker().key_prefix(self.prefix.clone());
         #[expect(clippy::expect_used, reason = "the settings are valid")]
         let cache = cache.build().expect("the settings are valid");
         let (ledger, flaw) = (Arc::clone(&self.ledger), self.checker.flaw);
-        Process { cache, backend, flights: Flights::new(), ledger, flaw }
+        let (id, purges) = (self.born, self.checker.purges);
+        self.born += 1;
+        Process { cache, backend, flights: Flights::new(), ledger, flaw, id, purges }
     }
 
     /// Runs all moves, ends what is under way, and looks once more from everywhere.
@@ -139,6 +144,12 @@ impl<'a> World<'a> {
                 self.push(self.doing.len() - 1).await;
             }
             What::Set | What::Add => {
+                // It would wait for one that is being stored, and be older than what comes meanwhile.
+                for at in (0..self.doing.len()).rev().filter(|_| what == What::Set).collect::<Vec<_>>() {
+                    if self.doing[at].waits {
+                        self.finish(at).await;
+                    }
+                }
                 self.begin(a, false, |process| Box::pin(process.set(b, c, timeout(d), what == What::Add)));
                 self.finish(self.doing.len() - 1).await;
             }
@@ -147,11 +158,12 @@ impl<'a> World<'a> {
                 self.finish(self.doing.len() - 1).await;
             }
             What::Delete => {
-                self.begin(a, false, |process| Box::pin(process.delete(b)));
+                self.begin(a, true, |process| Box::pin(process.delete(b)));
                 self.push(self.doing.len() - 1).await;
             }
             What::Invalidate => {
-                self.begin(a, false, |process| Box::pin(process.invalidate(b + 1)));
+                let soft = self.checker.purges && self.steps % 3 == 0;
+                self.begin(a, false, |process| Box::pin(process.invalidate(b + 1, soft)));
                 self.push(self.doing.len() - 1).await;
             }
             What::Clear => {
@@ -185,7 +197,8 @@ impl<'a> World<'a> {
             What::Crash => {
                 let p = a % self.processes.len();
                 self.doing.retain(|doing| doing.process != p);
-                self.processes[p] = self.process(self.processes[p].backend.clone());
+                let backend = self.processes[p].backend.clone();
+                self.processes[p] = self.process(backend);
             }
             What::Close => {
                 let p = a % self.processes.len();
@@ -194,6 +207,10 @@ impl<'a> World<'a> {
                 }
             }
         }
+        self.settle().await;
+    }
+
+    async fn settle(&self) {
         for _ in 0..self.checker.settles {
             tokio::task::yield_now().await;
         }
@@ -218,6 +235,7 @@ impl<'a> World<'a> {
         };
         if pushed == Pushed::Done {
             drop(self.doing.remove(at));
+            self.settle().await;
         }
         pushed
     }
@@ -265,7 +283,7 @@ impl<'a> World<'a> {
         let key = match which {
             0 => Key::record(space, "fence", ""),
             1 => Key::record(space, "space", ""),
-            _ if which < 2 + TAGS => Key::record(space, "tag", tag(which - 2).as_str()),
+            _ if which < 2 + TAGS => Key::record(space, "tag", tag(which - 2, process.purges).as_str()),
             _ => process.cache.key_of(name(which - 2 - TAGS), None),
         };
         let now = process.cache.clock().now();

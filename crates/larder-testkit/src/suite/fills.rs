@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use larder_core::{Cache, FillError};
+use larder_core::{Cache, ErrorKind, FillError};
 use tokio::sync::{Barrier, Notify, Semaphore};
 
 use super::tests;
@@ -20,6 +20,8 @@ tests! {
     a_leader_that_is_cancelled_neither_hangs_its_waiters_nor_stores
     a_leader_that_panics_releases_its_waiters
     a_delete_during_a_fill_wins
+    whatever_removes_a_value_during_a_fill_wins
+    a_delete_by_another_handle_during_a_fill_wins
     a_set_during_a_fill_wins
     who_asks_after_an_invalidation_does_not_join_an_older_fill
     waiters_of_different_keys_do_not_wait_for_each_other
@@ -172,6 +174,38 @@ async fn a_delete_during_a_fill_wins(stage: Stage) {
     first.go.add_permits(1);
     assert_eq!(first.task.await.unwrap(), "first", "who asked before gets what was made");
     assert_eq!(cache.get::<String>("key").await.unwrap(), None, "and nobody later");
+}
+
+async fn whatever_removes_a_value_during_a_fill_wins(stage: Stage) {
+    let cache = stage.cache();
+    let lists = cache.capabilities().lists;
+    for way in ["delete_many", "a timeout of zero", "delete_pattern"] {
+        let first = held(&cache, "first").await;
+        match way {
+            "delete_many" => assert_eq!(cache.delete_many(["other", "key"]).await.unwrap(), 0),
+            "a timeout of zero" => cache.set("key", "set").timeout(0).await.unwrap(),
+            _ if !lists => continue,
+            _ => assert_eq!(cache.delete_pattern("k*").await.unwrap(), 0),
+        }
+        first.go.add_permits(1);
+        assert_eq!(first.task.await.unwrap(), "first", "{way}");
+        assert_eq!(cache.get::<String>("key").await.unwrap(), None, "{way}");
+    }
+}
+
+async fn a_delete_by_another_handle_during_a_fill_wins(stage: Stage) {
+    let (cache, other) = (stage.cache(), stage.other());
+    let swap = cache.compare_and_set(&cache.key_of("nothing", None), b"nothing", None).await;
+    // Of others, one that only this process sees knows nothing, and without leases nobody does.
+    if !cache.capabilities().shared || swap.is_err_and(|error| error.kind() == ErrorKind::Unsupported) {
+        return;
+    }
+    let first = held(&cache, "first").await;
+    other.delete("key").await.unwrap();
+    first.go.add_permits(1);
+    assert_eq!(first.task.await.unwrap(), "first", "who asked before gets what was made");
+    assert_eq!(other.get::<String>("key").await.unwrap(), None, "and nobody later");
+    assert_eq!(cache.get::<String>("key").await.unwrap(), None);
 }
 
 async fn a_set_during_a_fill_wins(stage: Stage) {

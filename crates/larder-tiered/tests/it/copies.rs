@@ -163,3 +163,26 @@ async fn the_nanoseconds_of_a_hit_in_memory_and_in_the_first_tier() {
         println!("{}: {} ns", cache.capabilities().name, began.elapsed().as_nanos() / 1_000_000);
     }
 }
+
+#[tokio::test]
+async fn tags_that_come_and_go_leave_what_l1_is_allowed_and_no_more() {
+    let l1 = Memory::builder().max_tag_records(1_000).max_entries(100).build().unwrap();
+    let l2 = Memory::builder().max_tag_records(1_000).max_entries(100).build().unwrap();
+    let hand = ManualClock::new(NOW);
+    let tiers = Tiered::builder(l1.clone(), l2).backplane(InProcess::new()).heartbeat(NEVER).build().unwrap();
+    let tiers = following(tiers).await;
+    let cache = cache(&tiers, &hand);
+    let mut hits = 0;
+    for i in 0..20_000_u32 {
+        let (key, tag) = (format!("key{i}"), format!("tag{i}"));
+        cache.set(&key, i).timeout(60).tags([tag.as_str()]).await.unwrap();
+        hits += u32::from(cache.get(&key).await.unwrap() == Some(i));
+        if i % 2 == 0 {
+            cache.invalidate([tag]).await.unwrap();
+            assert_eq!(cache.get::<u32>(&key).await.unwrap(), None);
+        }
+        hand.advance(std::time::Duration::from_millis(1));
+    }
+    let stats = l1.stats();
+    assert!(stats.tag_records <= 1_000 && stats.entries <= 100 && hits > 10_000, "{stats:?}, {hits}");
+}
