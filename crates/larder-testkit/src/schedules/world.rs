@@ -162,7 +162,7 @@ impl<'a> World<'a> {
                 self.push(self.doing.len() - 1).await;
             }
             What::Invalidate => {
-                let soft = self.checker.purges && self.steps % 3 == 0;
+                let soft = self.checker.purges && self.steps.is_multiple_of(3);
                 self.begin(a, false, |process| Box::pin(process.invalidate(b + 1, soft)));
                 self.push(self.doing.len() - 1).await;
             }
