@@ -34,8 +34,8 @@ pub(crate) fn forms_over(app: &Router, cache: impl Fn() -> Cache) -> Vec<Form> {
         (["cache_page, shared", "the pair, shared"], Policy::shared()),
     ] {
         let shared = policy.is_shared();
-        let page = app.clone().layer(cache_page(60).cache(cache()).policy(policy.clone()));
-        let site = larder::site(app.clone()).timeout(60).cache(cache());
+        let page = app.clone().layer(cache_page(3600).cache(cache()).policy(policy.clone()));
+        let site = larder::site(app.clone()).timeout(3600).cache(cache());
         let site = site.with(|layer| layer.policy(policy.clone())).into_router();
         forms.push(Form { name: names[0], app: page, shared });
         forms.push(Form { name: names[1], app: site, shared });

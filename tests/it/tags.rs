@@ -1,11 +1,14 @@
 //! Tags: what carries one is forgotten with it, wherever the tag came from; and a write drops the pages of its own URL.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::response::IntoResponse;
 use axum::routing::get as on_get;
 use http::{Method, StatusCode};
 use larder::{Cache, PageTags, cache_page};
 use larder_tests::{client, http2_client, serve};
+use tokio::sync::Notify;
 
 use crate::support::{Runs, ask, get, get_with, memory, origin, request, saying};
 
@@ -138,6 +141,41 @@ async fn a_write_that_succeeds_drops_all_variants_of_its_own_url_and_of_no_other
             ask(&app, request(method, "/b", &[("x-status", "200")])).await;
             assert!(ask(&app, get("/b")).await.is_hit(), "{name}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_is_made_during_the_first_write_to_its_url_is_dropped_by_it() {
+    let site = |app: &Router| larder::site(app.clone()).cache(memory()).into_router();
+    let page = |app: &Router| app.clone().layer(cache_page(60).cache(memory()));
+    let nested = |app: &Router| Router::new().nest("/first", page(app));
+    for (name, mount) in [("site", &site as &dyn Fn(&Router) -> Router), ("page", &page), ("nested", &nested)]
+    {
+        let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let gates = (entered.clone(), leave.clone());
+        let app = Router::new().fallback(move |method: Method| {
+            let (entered, leave) = gates.clone();
+            async move {
+                if method == Method::POST {
+                    entered.notify_one();
+                    leave.notified().await;
+                }
+                "done"
+            }
+        });
+        let app = mount(&app);
+        // No other test writes to a path of this name, so there is no page of it yet.
+        let uri = format!("/first/write-to-a-{name}?b=1");
+        let write = tokio::spawn({
+            let (app, uri) = (app.clone(), uri.clone());
+            async move { ask(&app, request(Method::POST, &uri, &[])).await.status }
+        });
+        entered.notified().await;
+        ask(&app, get(&uri)).await;
+        assert!(ask(&app, get(&uri)).await.is_hit(), "{name}");
+        leave.notify_one();
+        assert_eq!(write.await.unwrap(), StatusCode::OK, "{name}");
+        assert!(!ask(&app, get(&uri)).await.is_hit(), "{name}: it was read before the write was done");
     }
 }
 

@@ -45,7 +45,7 @@ impl Capabilities {
         Self { name, shared: true, verifies: false, stores: true, lists: false }
     }
 
-    /// Only this process sees its entries.
+    /// Only this process sees its entries, and none is older than the process.
     #[must_use]
     pub const fn in_process(mut self) -> Self {
         self.shared = false;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
 
@@ -10,6 +11,8 @@ use crate::error::{Error, ErrorKind};
 use crate::url::suggest;
 
 static INSTALLED: RwLock<Option<Caches>> = RwLock::new(None);
+/// Whether there are any: requests of layers that were given no cache ask for nothing else, and do not have to meet at a lock for it.
+static ANY_INSTALLED: AtomicBool = AtomicBool::new(false);
 
 /// Caches by alias. The one called `default` serves whoever names none. Clones share one map.
 ///
@@ -92,17 +95,24 @@ impl Caches {
 
     /// Makes these the caches of the whole process, for layers that were given none; gives back what was installed before.
     pub fn install(self) -> Option<Self> {
-        INSTALLED.write().replace(self)
+        let mut installed = INSTALLED.write();
+        ANY_INSTALLED.store(true, Ordering::Release);
+        installed.replace(self)
     }
 
     /// What is installed for the whole process.
     pub fn installed() -> Option<Self> {
+        if !ANY_INSTALLED.load(Ordering::Acquire) {
+            return None;
+        }
         INSTALLED.read().clone()
     }
 
     /// Takes back what was installed.
     pub fn uninstall() -> Option<Self> {
-        INSTALLED.write().take()
+        let mut installed = INSTALLED.write();
+        ANY_INSTALLED.store(false, Ordering::Release);
+        installed.take()
     }
 }
 

@@ -41,7 +41,7 @@ impl Clock {
         match &self.0 {
             Source::System => {
                 let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+                since.as_secs().saturating_mul(1000).saturating_add(since.subsec_millis().into())
             }
             Source::Manual(now) => *now.borrow(),
         }

@@ -70,7 +70,6 @@ impl fmt::Debug for Space {
 /// Two keys are equal only if their whole identities are. A backend that keeps keys in memory compares
 /// [`identity`](Self::identity); one that talks to a server uses [`name`](Self::name), and what it reads back
 /// carries the identity again, so that a hash alone never decides.
-#[derive(Clone)]
 pub struct Key {
     identity: SmallVec<[u8; 192]>,
     /// Where the part begins that is hashed in [`name`](Self::name).
@@ -115,7 +114,7 @@ impl Key {
     /// Begins the key of something with a long identity; see [`KeyBuilder`].
     pub fn builder(space: &Space, version: u64, kind: &'static str) -> KeyBuilder {
         let mut identity = front(space, version);
-        identity.extend_from_slice(kind.as_bytes());
+        identity.extend(kind.bytes());
         identity.push(b'.');
         KeyBuilder { hashed_from: end(&identity), identity, group: 0 }
     }
@@ -123,7 +122,7 @@ impl Key {
     /// Goes on building: the key of something that belongs to this one.
     pub fn extend(&self) -> KeyBuilder {
         let group = if self.group == 0 { end(&self.identity) } else { self.group };
-        KeyBuilder { identity: self.identity.clone(), hashed_from: self.hashed_from, group }
+        KeyBuilder { identity: SmallVec::from_slice(&self.identity), hashed_from: self.hashed_from, group }
     }
 
     /// A record of the namespace itself (tags, fence): `prefix:kind:name`. `kind` is not a number, so it is never
@@ -190,6 +189,14 @@ impl Key {
     }
 }
 
+// A slice at once; what is derived goes byte by byte.
+impl Clone for Key {
+    fn clone(&self) -> Self {
+        let Self { ref identity, hashed_from, group } = *self;
+        Self { identity: SmallVec::from_slice(identity), hashed_from, group }
+    }
+}
+
 /// 160 bits, in hex.
 fn hash(identity: &[u8]) -> String {
     let mut hash = blake3::hash(identity).to_hex().to_string();
@@ -220,7 +227,7 @@ impl fmt::Debug for Key {
 }
 
 /// Builds a key out of parts that can't run into each other: each is written with its length.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct KeyBuilder {
     identity: SmallVec<[u8; 192]>,
     hashed_from: u32,
@@ -235,8 +242,16 @@ fn end(identity: &[u8]) -> u32 {
     u32::try_from(identity.len()).unwrap_or(NOWHERE)
 }
 
+impl Clone for KeyBuilder {
+    fn clone(&self) -> Self {
+        let Self { ref identity, hashed_from, group } = *self;
+        Self { identity: SmallVec::from_slice(identity), hashed_from, group }
+    }
+}
+
 impl KeyBuilder {
     /// Adds a part.
+    #[inline]
     pub fn part(&mut self, bytes: &[u8]) -> &mut Self {
         // A length below 255 is one byte, else 255 and eight more: unambiguous, and short for what is usual.
         match u8::try_from(bytes.len()) {
@@ -246,11 +261,14 @@ impl KeyBuilder {
                 self.identity.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
             }
         }
-        self.identity.extend_from_slice(bytes);
+        if !bytes.is_empty() {
+            self.identity.extend_from_slice(bytes);
+        }
         self
     }
 
     /// Adds a byte that separates groups of parts or stands for a small number.
+    #[inline]
     pub fn mark(&mut self, byte: u8) -> &mut Self {
         self.identity.push(byte);
         self
@@ -263,7 +281,7 @@ impl KeyBuilder {
 
     /// The key as it is now; the builder may go on.
     pub fn key(&self) -> Key {
-        Key { identity: self.identity.clone(), hashed_from: self.hashed_from, group: self.group }
+        self.clone().build()
     }
 
     /// The finished key.
@@ -274,7 +292,9 @@ impl KeyBuilder {
 
 fn front(space: &Space, version: u64) -> SmallVec<[u8; 192]> {
     let mut identity = SmallVec::new();
-    identity.extend_from_slice(space.prefix().as_bytes());
+    if !space.prefix().is_empty() {
+        identity.extend_from_slice(space.prefix().as_bytes());
+    }
     identity.push(b':');
     if version == 1 {
         identity.push(b'1');

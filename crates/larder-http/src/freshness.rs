@@ -110,7 +110,11 @@ impl Timing {
     /// Whole seconds of freshness left, rounded down; negative once it is stale.
     #[must_use]
     pub fn ttl_secs(&self, now: UnixMillis) -> i64 {
-        let left = i128::from(self.fresh_for_ms) - i128::from(self.age_ms(now));
+        let age = self.age_ms(now);
+        if let (Ok(whole), Ok(age)) = (i64::try_from(self.fresh_for_ms), i64::try_from(age)) {
+            return (whole - age).div_euclid(1000);
+        }
+        let left = i128::from(self.fresh_for_ms) - i128::from(age);
         // Neither bound is ever left: u64::MAX milliseconds are fewer seconds than i64::MAX.
         i64::try_from(left.div_euclid(1000)).unwrap_or(if left < 0 { i64::MIN } else { i64::MAX })
     }

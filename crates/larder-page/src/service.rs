@@ -43,6 +43,6 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        self.engine.page(&self.inner, request)
+        self.engine.page(&mut self.inner, request)
     }
 }

@@ -28,5 +28,5 @@ mod short;
 mod update;
 
 pub use fetch::{FetchFromCacheLayer, FetchFromCacheService};
-pub use short::{Site, site};
+pub use short::{Site, SiteService, site};
 pub use update::{UpdateCacheLayer, UpdateCacheService};

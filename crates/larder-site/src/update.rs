@@ -37,13 +37,17 @@ impl UpdateCacheLayer {
     }
 
     larder_tower::layer_setters!();
+
+    pub(crate) fn engine(&self) -> Engine {
+        Engine::new(Arc::clone(&self.settings))
+    }
 }
 
 impl<S> Layer<S> for UpdateCacheLayer {
     type Service = UpdateCacheService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        UpdateCacheService { inner, engine: Engine::new(Arc::clone(&self.settings)) }
+        UpdateCacheService { inner, engine: self.engine() }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Is this a request that the cache may answer or learn from at all? Decided before anything is allocated.
 
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use larder_http::Reason;
 
 /// What one pass over a request's headers found.
@@ -87,6 +87,31 @@ pub(crate) fn admit(
     identity: &[header::HeaderName],
     has_body: bool,
 ) -> Result<Facts, Reason> {
+    admit_noting(method, headers, identity, has_body, &mut Hosts::default())
+}
+
+/// The lines of Host.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Hosts<'a> {
+    pub(crate) first: Option<&'a HeaderValue>,
+    pub(crate) more: bool,
+}
+
+impl<'a> Hosts<'a> {
+    pub(crate) fn see(&mut self, line: &'a HeaderValue) {
+        self.more = self.first.is_some();
+        self.first = self.first.or(Some(line));
+    }
+}
+
+/// The same; notes the lines of Host, which it passes anyhow.
+pub(crate) fn admit_noting<'a>(
+    method: &Method,
+    headers: &'a HeaderMap,
+    identity: &[header::HeaderName],
+    has_body: bool,
+    hosts: &mut Hosts<'a>,
+) -> Result<Facts, Reason> {
     let head = match *method {
         Method::GET => false,
         Method::HEAD => true,
@@ -100,7 +125,8 @@ pub(crate) fn admit(
         match name.as_str() {
             // The usual ones first: most requests end here for each of their fields.
             "connection" => connection(value.as_bytes(), headers)?,
-            "host" | "user-agent" | "accept" | "accept-encoding" | "accept-language" => {}
+            "host" => hosts.see(value),
+            "user-agent" | "accept" | "accept-encoding" | "accept-language" => {}
             "cookie" => facts.cookie = true,
             "authorization" => facts.credentials = true,
             "if-none-match" | "if-modified-since" => facts.conditional = true,

@@ -8,30 +8,25 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::MatchedPath;
 use bytes::Bytes;
-use http::request::Parts;
 use http::{Extensions, HeaderMap, Response, Uri, header};
 use larder_core::flight::{Joined, Leader, Outcome};
-use larder_core::{Attachment, Cache, Fill, Key, Lease, Tag, UnixMillis};
+use larder_core::{Attachment, Cache, Fill, Key, Lease, UnixMillis};
 use larder_http::{Forward, Reason, VaryFields};
 
-use crate::admit::{Facts, admit};
-use crate::identity::{Identity, original, url_tag};
+use crate::admit::Facts;
+use crate::identity::Identity;
 use crate::keys::Notes;
 use crate::labels::Labels;
 use crate::landing::{Landed, Landing, Traffic};
 use crate::lookup::{Found, look, look_now};
-use crate::outer::{Enclosed, Outer, Waits};
+use crate::outer::{Enclosed, Waits};
 use crate::parts::{Beside, PageTags};
 use crate::passes::Route;
-use crate::refresh::Refresh;
-use crate::respond;
-use crate::session::OnRequest;
-use crate::settings::{Level, Settings};
+use crate::settings::Settings;
 use crate::shared::Gateway;
 use crate::stale::{Role, Shown, Stale};
 use crate::turns::{Place, Turns};
 use crate::varied::Varied;
-use crate::which::{Chosen, choose};
 pub(crate) use crate::wording::{say, say_bypass};
 
 /// How often a request that waited joins another flight before it goes alone.
@@ -110,16 +105,6 @@ pub(crate) struct Lead {
     pub(crate) notes: Notes,
 }
 
-/// What [`Engine::enter`] makes of a request.
-pub(crate) enum Entrance {
-    /// A page was at hand.
-    Hit(Response<Body>),
-    /// Admitted; the front has to be asked.
-    Visit(Box<Visit>),
-    /// Not for the cache.
-    Bypass(Reason),
-}
-
 impl Engine {
     /// An engine with these settings.
     pub fn new(settings: Arc<Settings>) -> Self {
@@ -133,106 +118,6 @@ impl Engine {
 
     pub(crate) fn shared_settings(&self) -> Arc<Settings> {
         Arc::clone(&self.settings)
-    }
-
-    /// Sorts a request out, and answers it if that needs no waiting. With `answer` false it is only sorted out.
-    pub(crate) fn enter(&self, parts: &Parts, has_body: bool, answer: bool) -> Entrance {
-        let settings = &*self.settings;
-        let mut facts = match admit(&parts.method, &parts.headers, &settings.identity_headers, has_body) {
-            Ok(facts) => facts,
-            Err(reason) => return Entrance::Bypass(reason),
-        };
-        // A site of zero seconds still stores the pages that say how long themselves, and a function may say it of any page.
-        if settings.timeout.is_zero() && settings.level == Level::Page && settings.timeout_fn.is_none() {
-            return Entrance::Bypass(Reason::ZeroTimeout);
-        }
-        let Some(Chosen { cache, own_id }) = choose(settings, &parts.extensions) else {
-            return Entrance::Bypass(Reason::NoSuchCache);
-        };
-        let enclosed = parts.extensions.get::<Enclosed>();
-        facts.nested = enclosed.is_some() || parts.extensions.get::<Outer>().is_some();
-        facts.refresh = Refresh::is_asked(&parts.extensions);
-        let mut identity = Identity::of(settings, &cache, own_id, parts, facts);
-        if identity.is_refused() {
-            return Entrance::Bypass(Reason::KeyFnRefused);
-        }
-        let session = OnRequest::of(&parts.extensions);
-        if session.is_new {
-            return Entrance::Bypass(Reason::SessionModified);
-        }
-        identity.see_session(&session, &mut facts);
-        let began = cache.clock().now();
-        let mut role = Role::of(&parts.extensions, settings);
-        if answer
-            && !facts.precondition
-            && !facts.refresh
-            && matches!(role, Role::Ordinary)
-            && let Some(page) = self.hit_now(&cache, &identity, &parts.headers, facts, began)
-        {
-            if !settings.stale.is_early(&page.meta, began) {
-                return Entrance::Hit(respond::from_stored(&page, facts, &parts.headers, began));
-            }
-            role = Role::Early;
-        }
-        if settings.stale.refreshes()
-            && let Some(outer) = parts.extensions.get::<Outer>()
-        {
-            outer.want_again();
-        }
-        let headers = parts.headers.clone();
-        let enclosed = enclosed.cloned().unwrap_or_default();
-        let cache = match role {
-            Role::Renewal(_) => cache.beside_requests(),
-            _ => Waits::handle(&parts.extensions, &cache),
-        };
-        let engine = self.clone();
-        let uri = original(parts).unwrap_or(&parts.uri).clone();
-        let (route, standby) = (parts.extensions.get::<MatchedPath>().cloned(), None);
-        let labels = Labels::of(settings, parts);
-        let visit = Visit {
-            engine,
-            cache,
-            identity,
-            facts,
-            headers,
-            uri,
-            began,
-            enclosed,
-            role,
-            standby,
-            route,
-            labels,
-        };
-        Entrance::Visit(Box::new(visit))
-    }
-
-    fn hit_now(
-        &self,
-        cache: &Cache,
-        identity: &Identity,
-        headers: &HeaderMap,
-        facts: Facts,
-        now: UnixMillis,
-    ) -> Option<Arc<larder_http::StoredResponse>> {
-        let limit = self.settings.max_variants;
-        match look_now(cache, identity, headers, limit, now)? {
-            Found::Hit(page) => Some(page),
-            _ if facts.head => match look_now(cache, &identity.head_twin(), headers, limit, now)? {
-                Found::Hit(page) => Some(page),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
-    /// For a request with an unsafe method: the cache and the tag of its URL, whose pages a success drops (RFC 9111, section 4.4).
-    pub(crate) fn target(&self, parts: &Parts) -> Option<(Cache, Tag)> {
-        let Chosen { cache, own_id } = choose(&self.settings, &parts.extensions)?;
-        if !cache.capabilities().stores {
-            return None;
-        }
-        let tag = url_tag(&self.settings, &cache, own_id, parts);
-        Some((cache, tag))
     }
 }
 
@@ -301,6 +186,17 @@ impl Visit {
         let variant = own.variant(&fields, &self.headers, flags.widened);
         (for_all && *page.meta.key == *own.primary_key().identity())
             || *page.meta.key == *variant.key().identity()
+    }
+
+    /// The stored page, if it is at hand and nothing else is to be done.
+    pub(crate) fn hit_at_once(&self) -> Option<Arc<larder_http::StoredResponse>> {
+        if self.facts.precondition || self.facts.refresh || !self.role.is_ordinary() {
+            return None;
+        }
+        match look_now(&self.cache, &self.identity, &self.headers, self.limit(), self.began)? {
+            Found::Hit(page) => (!self.is_early(&page)).then_some(page),
+            _ => None,
+        }
     }
 
     /// The front: looks, and waits or leads if there is nothing.

@@ -18,10 +18,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use larder_core::{Cache, Key, KeyBuilder};
 use larder_http::{VaryFields, canonical_field, canonical_field_unordered, joined_cookies};
 
-use crate::admit::{Facts, ROUTING_FIELDS};
+use crate::admit::{Facts, Hosts, ROUTING_FIELDS};
 use crate::keys::Told;
 use crate::session::OnRequest;
-use crate::settings::{Level, Settings};
+use crate::settings::{CacheChoice, Level, Settings};
 use crate::shared::SearchRules;
 
 /// A digest of everything by which a request names its user.
@@ -48,7 +48,19 @@ impl Identity {
     /// The identity of a request that was admitted with these facts. Cookies that do not count are *not yet*
     /// removed; see [`Identity::strip`].
     pub(crate) fn of(settings: &Settings, cache: &Cache, own_id: bool, parts: &Parts, facts: Facts) -> Self {
-        let (primary, url_len, refused) = primary(settings, cache, own_id, parts, facts);
+        Self::of_whence(settings, cache, own_id, parts, facts, &Whence::of(parts))
+    }
+
+    /// The same for who knows already where the request goes.
+    pub(crate) fn of_whence(
+        settings: &Settings,
+        cache: &Cache,
+        own_id: bool,
+        parts: &Parts,
+        facts: Facts,
+        whence: &Whence<'_>,
+    ) -> Self {
+        let (primary, url_len, refused) = primary(settings, cache, own_id, parts, facts, whence);
         let (mut cookies, mut digest) = (None, None);
         // A shared cache goes by what the response says: Vary, private, and the rule for Authorization.
         if (facts.cookie || facts.credentials) && !settings.policy.is_shared() {
@@ -81,8 +93,9 @@ impl Identity {
 
     /// The host and the URI of a request, as its key has them.
     pub(crate) fn location(parts: &Parts) -> (&[u8], &Uri) {
-        let host = authority(parts).or_else(|| parts.headers.get(header::HOST).map(HeaderValue::as_bytes));
-        (host.unwrap_or(b""), original(parts).unwrap_or(&parts.uri))
+        let whence = Whence::of(parts);
+        let host = whence.authority.or(whence.host);
+        (host.unwrap_or(b""), whence.original.unwrap_or(&parts.uri))
     }
 
     /// Removes the cookies that do not count from the request that the handler will see.
@@ -280,8 +293,14 @@ impl Variant {
 }
 
 /// The tag of a request's URL, whatever the request's method.
-pub(crate) fn url_tag(settings: &Settings, cache: &Cache, own_id: bool, parts: &Parts) -> larder_core::Tag {
-    tag(url(settings, cache, own_id, parts).identity())
+pub(crate) fn url_tag(
+    settings: &Settings,
+    cache: &Cache,
+    own_id: bool,
+    uri: &Uri,
+    whence: &Whence<'_>,
+) -> larder_core::Tag {
+    tag(url(settings, cache, own_id, uri, whence).identity())
 }
 
 fn tag(url: &[u8]) -> larder_core::Tag {
@@ -289,21 +308,13 @@ fn tag(url: &[u8]) -> larder_core::Tag {
 }
 
 /// The URL, as a write names it too: without the scheme, which only HTTP/2 tells, and without what a page's key has besides.
-fn url(settings: &Settings, cache: &Cache, own_id: bool, parts: &Parts) -> KeyBuilder {
-    let mut b = cache.key_builder("page");
-    b.mark(match settings.level {
-        _ if settings.policy.is_shared() => b'G',
-        Level::Page => b'P',
-        Level::Site => b'S',
-    });
-    if own_id {
-        b.mark(b'#').part(&settings.id.to_le_bytes());
-    }
+fn url(settings: &Settings, cache: &Cache, own_id: bool, inner: &Uri, whence: &Whence<'_>) -> KeyBuilder {
+    let mut b = front(settings, cache, own_id);
     // A write is not narrowed itself, and drops the pages of what its URL is narrowed to.
-    let (outer, inner) = (original(parts), &parts.uri);
+    let outer = whence.original;
     let narrowed = (outer.and_then(|uri| settings.narrowing.uri(uri)), settings.narrowing.uri(inner));
     let (original, current) = (narrowed.0.as_ref().or(outer), narrowed.1.as_ref().unwrap_or(inner));
-    let host = authority(parts).or_else(|| parts.headers.get(header::HOST).map(HeaderValue::as_bytes));
+    let host = whence.authority.or(whence.host);
     // What may be left out is told from what follows by a mark of its own, or one could be written like the other.
     b.part(host.unwrap_or(b""));
     let uri = original.unwrap_or(current);
@@ -327,15 +338,60 @@ fn url(settings: &Settings, cache: &Cache, own_id: bool, parts: &Parts) -> KeyBu
     b
 }
 
+/// How a layer's keys begin. Where the layer has one cache for all requests, that is put together once.
+fn front(settings: &Settings, cache: &Cache, own_id: bool) -> KeyBuilder {
+    let front = || {
+        let mut b = cache.key_builder("page");
+        b.mark(match settings.level {
+            _ if settings.policy.is_shared() => b'G',
+            Level::Page => b'P',
+            Level::Site => b'S',
+        });
+        if own_id {
+            b.mark(b'#').part(&settings.id.to_le_bytes());
+        }
+        b
+    };
+    match &settings.cache {
+        // The default that nobody configured is one in the process.
+        None if own_id => settings.front.get_or_init(front).clone(),
+        Some(CacheChoice::Given(_)) => settings.front.get_or_init(front).clone(),
+        _ => front(),
+    }
+}
+
+/// Where a request goes, looked up once. The authority (HTTP/2, absolute form) beats Host.
+pub(crate) struct Whence<'a> {
+    original: Option<&'a Uri>,
+    authority: Option<&'a [u8]>,
+    /// The first line of Host.
+    host: Option<&'a [u8]>,
+    /// It is not the only one.
+    more: bool,
+}
+
+impl<'a> Whence<'a> {
+    pub(crate) fn of(parts: &'a Parts) -> Self {
+        let mut hosts = Hosts::default();
+        parts.headers.get_all(header::HOST).iter().for_each(|line| hosts.see(line));
+        Self::with(parts, hosts)
+    }
+
+    /// With the lines of Host that were seen already.
+    pub(crate) fn with(parts: &'a Parts, hosts: Hosts<'a>) -> Self {
+        Self { more: hosts.more, ..Self::new(&parts.uri, original(parts), hosts.first) }
+    }
+
+    pub(crate) fn new(uri: &'a Uri, original: Option<&'a Uri>, host: Option<&'a HeaderValue>) -> Self {
+        let authority = uri.authority().or_else(|| original.and_then(Uri::authority));
+        let authority = authority.map(|authority| authority.as_str().as_bytes());
+        Self { original, authority, host: host.map(HeaderValue::as_bytes), more: false }
+    }
+}
+
 /// The URL as it was before nested routers took a part of it away.
 pub(crate) fn original(parts: &Parts) -> Option<&Uri> {
     parts.extensions.get::<OriginalUri>().map(|original| &original.0)
-}
-
-/// The URL's authority (HTTP/2, absolute form), which beats Host.
-fn authority(parts: &Parts) -> Option<&[u8]> {
-    let authority = parts.uri.authority().or_else(|| original(parts).and_then(Uri::authority));
-    authority.map(|authority| authority.as_str().as_bytes())
 }
 
 /// The primary key, how much of it is the URL, and whether a part of it could not be told.
@@ -345,16 +401,16 @@ fn primary(
     own_id: bool,
     parts: &Parts,
     facts: Facts,
+    whence: &Whence<'_>,
 ) -> (Key, usize, bool) {
-    let mut b = url(settings, cache, own_id, parts);
+    let mut b = url(settings, cache, own_id, &parts.uri, whence);
     let url_len = b.identity().len();
     b.mark(b's').part(parts.uri.scheme_str().unwrap_or("").as_bytes());
     // Where a handler could read another Host than the URL's, all lines count.
-    let mut hosts = parts.headers.get_all(header::HOST).iter().map(HeaderValue::as_bytes);
-    let (authority, host) = (authority(parts), hosts.next());
+    let Whence { authority, host, more, .. } = *whence;
     let alike = authority.is_none() || host.is_none() || authority == host;
     // An empty line is not none: a handler can tell the two.
-    if !alike || host == Some(b"") || hosts.next().is_some() {
+    if !alike || host == Some(b"") || more {
         for host in parts.headers.get_all(header::HOST) {
             b.mark(b'h').part(host.as_bytes());
         }

@@ -338,7 +338,7 @@ impl Due {
         let mut caches = Vec::with_capacity(choices.len());
         for choice in choices {
             match which::choose_among(choice, self.caches.as_ref()) {
-                Some(chosen) => caches.push(chosen.cache),
+                Some(chosen) => caches.push(chosen.cache.into_owned()),
                 None => {
                     let error =
                         Error::config("there is no cache of the alias that an invalidates layer was given");

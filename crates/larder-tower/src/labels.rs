@@ -17,6 +17,7 @@ use crate::identity::Identity;
 use crate::settings::Settings;
 use crate::shared::SearchRules;
 use crate::tag_pattern::PathParameters;
+use crate::written::note_fill;
 
 /// So many beginnings of a path are groups; what lies deeper belongs to the last of them.
 pub(crate) const LEVELS: usize = 8;
@@ -74,6 +75,7 @@ impl Labels {
 impl Visit {
     /// The tags that the page will have whatever the handler says.
     pub(crate) fn known_tags(&self) -> Vec<Tag> {
+        note_fill(self.labels.uri.path());
         let mut tags = self.labels.known(self.engine.settings(), &self.cache);
         tags.push(self.identity.url_tag());
         tags

@@ -29,6 +29,7 @@ mod coded;
 mod cookies;
 mod detach;
 mod engine;
+mod entrance;
 mod forget;
 mod headers;
 mod identity;
@@ -62,6 +63,8 @@ mod turns;
 mod varied;
 mod which;
 mod wording;
+mod words;
+mod written;
 
 pub use cacheable::Cacheable;
 pub use caches_layer::{CachesFuture, CachesLayer, CachesService};

@@ -31,13 +31,22 @@ pub(crate) fn look_now(
     now: UnixMillis,
 ) -> Option<Found> {
     let key = identity.primary_key();
-    let Some(entry) = cache.lookup_now(key)? else { return Some(Found::Miss(Forward::UriMiss)) };
+    let Some(entry) = cache.lookup_now_at(key, now)? else { return Some(Found::Miss(Forward::UriMiss)) };
+    // The usual page varies on nothing, and is fresh.
+    if let Some(Record { sets, page: Some(page) }) = Record::in_memory(&entry)
+        && sets.is_empty()
+        && *page.meta.key == *key.identity()
+        && (page.meta.flags.widened || !identity.is_credentialed())
+        && timing(page, entry.stale_since()).freshness(now) == Freshness::Fresh
+    {
+        return Some(Found::Hit(Arc::clone(page)));
+    }
     let Ok(record) = Record::from_entry(&entry) else { return None };
     let mut seen = Seen::new(&record, entry.stale_since(), identity, key);
     if !record.sets.is_empty() {
         for candidate in candidates(&record.sets, identity, headers) {
             for slot in candidate.variant.slots(identity, limit) {
-                seen.offer(&candidate, cache.lookup_now(&slot)?.as_ref(), now);
+                seen.offer(&candidate, cache.lookup_now_at(&slot, now)?.as_ref(), now);
             }
         }
     }

@@ -1,14 +1,14 @@
 //! Both ends in one service: what `cache_page` is made of.
 
-use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use axum::body::Body;
-use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
 use larder_core::flight::Leader;
 use larder_core::{Clock, Lease};
@@ -20,8 +20,8 @@ use tower_service::Service;
 use crate::again::Again;
 use crate::cacheable::Cacheable;
 use crate::detach::Detachable;
-use crate::engine::{Engine, Entrance, Front, Lead, Visit, has_body, into_body, say, say_bypass};
-use crate::forget::forget_whoever_waits;
+use crate::engine::{Engine, Front, Lead, Visit, has_body, into_body, say, say_bypass};
+use crate::entrance::Entrance;
 use crate::landing::Landing;
 use crate::outer::Outer;
 use crate::passes::PASS_ERROR_MILLIS;
@@ -29,6 +29,7 @@ use crate::respond;
 use crate::session::SessionWitness;
 use crate::shared;
 use crate::stale::{Behind, Shown, Stood};
+use crate::written::Written;
 
 type Boxed<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
 
@@ -52,8 +53,50 @@ pin_project_lite::pin_project! {
         S: Service<Request<B>>,
     {
         Hit { response: Option<Response<Body>> },
-        Pass { #[pin] inner: Oneshot<S, Request<B>>, reason: Reason, },
+        Pass { #[pin] inner: Through<S, B>, reason: Reason, },
+        Write { #[pin] inner: Through<S, B>, written: Option<Written> },
         Work { work: Boxed<S::Error> },
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// What a request is passed on to: the service that was ready, or one that is waited for. That one lies apart, since it is the larger and the
+    /// rarer.
+    #[project = ThroughProjection]
+    enum Through<S, B>
+    where
+        S: Service<Request<B>>,
+    {
+        Called { #[pin] response: S::Future },
+        Waiting { response: Pin<Box<Oneshot<S, Request<B>>>> },
+    }
+}
+
+impl<S: Cacheable<B>, B> Through<S, B> {
+    /// Calls `inner` if it is ready, so that it need not be cloned. If it is not, it is waited for, and a clone takes its place: it may stand in a
+    /// queue already.
+    fn of(inner: &mut S, request: Request<B>) -> Self {
+        match inner.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => Self::Called { response: inner.call(request) },
+            waits => {
+                let clone = inner.clone();
+                let waiting = mem::replace(inner, clone);
+                // One that failed is not to be used again.
+                let waiting = if waits.is_pending() { waiting } else { inner.clone() };
+                Self::Waiting { response: Box::pin(waiting.oneshot(request)) }
+            }
+        }
+    }
+}
+
+impl<S: Cacheable<B>, B> Future for Through<S, B> {
+    type Output = Result<S::Response, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            ThroughProjection::Called { response } => response.poll(cx),
+            ThroughProjection::Waiting { response } => response.as_mut().poll(cx),
+        }
     }
 }
 
@@ -67,7 +110,8 @@ impl<S: Cacheable<B>, B> Future for PageFuture<S, B> {
     type Output = Result<Response<Body>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().kind.project() {
+        let mut kind = self.project().kind;
+        match kind.as_mut().project() {
             KindProjection::Hit { response } => match response.take() {
                 Some(response) => Poll::Ready(Ok(response)),
                 None => Poll::Pending,
@@ -76,6 +120,21 @@ impl<S: Cacheable<B>, B> Future for PageFuture<S, B> {
                 let mut response = into_body(ready!(inner.poll(cx))?);
                 passed(response.headers_mut(), *reason);
                 Poll::Ready(Ok(response))
+            }
+            KindProjection::Write { inner, written } => {
+                let mut response = into_body(ready!(inner.poll(cx))?);
+                say_bypass(response.headers_mut(), Reason::Method);
+                let Some(dropping) = written.take().and_then(|written| written.dropping(response.status()))
+                else {
+                    return Poll::Ready(Ok(response));
+                };
+                let mut work: Boxed<S::Error> = Box::pin(async move {
+                    dropping.await;
+                    Ok(response)
+                });
+                let done = work.as_mut().poll(cx);
+                kind.set(Kind::Work { work });
+                done
             }
             KindProjection::Work { work } => work.as_mut().poll(cx),
         }
@@ -93,21 +152,24 @@ fn passed(headers: &mut HeaderMap, reason: Reason) {
 }
 
 impl Engine {
-    /// Answers a request from the cache, or through a clone of `inner`, made ready when it is needed. So a page in the cache is served while the
-    /// application is busy, and neither a hit nor a request that waits for another takes a place in a limited service. On a hit that needs no
-    /// waiting, `inner` is not even cloned.
-    pub fn page<S, B>(&self, inner: &S, request: Request<B>) -> PageFuture<S, B>
+    /// Answers a request from the cache, or through `inner` or a clone of it, made ready when it is needed. So a page in the cache is served while
+    /// the application is busy, and neither a hit nor a request that waits for another takes a place in a limited service. On a hit that needs
+    /// no waiting, and for what passes by an application that is ready, `inner` is not even cloned.
+    pub fn page<S, B>(&self, inner: &mut S, request: Request<B>) -> PageFuture<S, B>
     where
         S: Cacheable<B>,
         B: http_body::Body + Send + 'static,
     {
         let (mut parts, body) = request.into_parts();
+        if self.passes_on(&parts) {
+            return self.write_through(inner, parts, body);
+        }
         self.settings().narrowing.apply(&mut parts);
         if self.asks_first(&parts) {
-            let (engine, inner) = (self.clone(), inner.clone());
+            let (engine, mut inner) = (self.clone(), inner.clone());
             let work = Box::pin(async move {
                 engine.ask_first(&mut parts).await;
-                let page = engine.page(&inner, Request::from_parts(parts, body));
+                let page = engine.page(&mut inner, Request::from_parts(parts, body));
                 drop(inner);
                 page.await
             });
@@ -120,13 +182,8 @@ impl Engine {
         let entrance = self.enter(&parts, has_body(parts.version, &body), true);
         let kind = match entrance {
             Entrance::Hit(response) => Kind::Hit { response: Some(response) },
-            Entrance::Bypass(Reason::Method) if !is_safe(&parts.method) => {
-                let target = self.target(&parts);
-                let response = inner.clone().oneshot(Request::from_parts(parts, body));
-                Kind::Work { work: Box::pin(unsafe_method(response, target)) }
-            }
             Entrance::Bypass(reason) => {
-                Kind::Pass { inner: inner.clone().oneshot(Request::from_parts(parts, body)), reason }
+                Kind::Pass { inner: Through::of(inner, Request::from_parts(parts, body)), reason }
             }
             Entrance::Visit(visit) => {
                 Kind::Work { work: Box::pin(make(*visit, inner.clone(), Request::from_parts(parts, body))) }
@@ -134,30 +191,69 @@ impl Engine {
         };
         PageFuture { kind }
     }
+
+    /// The pair with nothing between its two ends. What is at hand is answered as one layer would; for the rest there are the two ends.
+    pub fn site<S, B>(&self, inner: &mut S, request: Request<B>) -> PageFuture<S, B>
+    where
+        S: Cacheable<B>,
+        B: http_body::Body + Send + 'static,
+    {
+        let (mut parts, body) = request.into_parts();
+        if self.passes_on(&parts) {
+            return self.write_through(inner, parts, body);
+        }
+        self.settings().narrowing.apply(&mut parts);
+        if !self.asks_first(&parts)
+            && !self.settings().policy.is_shared()
+            && let Some(response) = self.at_once(&parts, has_body(parts.version, &body))
+        {
+            return PageFuture { kind: Kind::Hit { response: Some(response) } };
+        }
+        let work = self.update(&mut InnerEnd(inner.clone()), Request::from_parts(parts, body));
+        PageFuture { kind: Kind::Work { work } }
+    }
+
+    /// Whether it is a write, of which this layer's policy has no more to say than that it drops the pages of its URL.
+    fn passes_on(&self, parts: &Parts) -> bool {
+        !is_safe(&parts.method) && !self.settings().policy.is_shared()
+    }
+
+    fn write_through<S, B>(&self, inner: &mut S, parts: Parts, body: B) -> PageFuture<S, B>
+    where
+        S: Cacheable<B>,
+        B: http_body::Body + Send + 'static,
+    {
+        let written = Written::of(self, &parts);
+        let inner = Through::of(inner, Request::from_parts(parts, body));
+        PageFuture { kind: Kind::Write { inner, written } }
+    }
+}
+
+/// The inner end of the pair as a service.
+#[derive(Clone)]
+struct InnerEnd<S>(S);
+
+impl<S, B> Service<Request<B>> for InnerEnd<S>
+where
+    S: Cacheable<B>,
+    B: http_body::Body + Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Boxed<S::Error>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        Engine::fetch(&self.0, request)
+    }
 }
 
 pub(crate) fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
         || method.as_str() == "QUERY"
-}
-
-/// A write that passes by: if it succeeds, the pages of its own URL are dropped before its answer leaves.
-pub(crate) async fn unsafe_method<R, E>(
-    response: impl Future<Output = Result<Response<R>, E>>,
-    target: Option<(larder_core::Cache, larder_core::Tag)>,
-) -> Result<Response<Body>, E>
-where
-    R: http_body::Body<Data = Bytes> + Send + 'static,
-    R::Error: Into<Box<dyn StdError + Send + Sync>>,
-{
-    let mut response = into_body(response.await?);
-    let success = response.status().is_success() || response.status().is_redirection();
-    if let Some((cache, tag)) = target.filter(|_| success) {
-        // A failure is in the log, and it is tried again.
-        _ = forget_whoever_waits(cache, vec![tag]).await;
-    }
-    say_bypass(response.headers_mut(), Reason::Method);
-    Ok(response)
 }
 
 async fn make<S, B>(visit: Visit, service: S, request: Request<B>) -> Result<Response<Body>, S::Error>
@@ -170,8 +266,8 @@ where
     let front = match visit.front().await {
         Front::Stale(stale, visit) => {
             let behind = Behind::of(&visit, &stale.page, &parts, || {
-                let (engine, service) = (visit.engine.clone(), service.clone());
-                Again::new(parts.clone(), move |request| engine.page::<S, B>(&service, request))
+                let (engine, mut service) = (visit.engine.clone(), service.clone());
+                Again::new(parts.clone(), move |request| engine.page::<S, B>(&mut service, request))
             });
             visit.course(stale, behind).await
         }

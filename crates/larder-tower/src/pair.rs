@@ -26,14 +26,16 @@ use crate::again::Again;
 use crate::attach::{self, noting};
 use crate::cacheable::Cacheable;
 use crate::detach::Detachable;
-use crate::engine::{Engine, Entrance, Front, Lead, Visit, has_body, into_body, say, say_bypass};
+use crate::engine::{Engine, Front, Lead, Visit, has_body, into_body, say, say_bypass};
+use crate::entrance::Entrance;
 use crate::landing::Landed;
 use crate::outer::{Judge, Outer};
-use crate::page::{PanicGuard, is_safe, unsafe_method};
+use crate::page::{PanicGuard, is_safe};
 use crate::parts::Beside;
 use crate::respond;
 use crate::session::{OnRequest, SessionWitness};
 use crate::stale::{Asked, Behind, Shown, Stale, Stood};
+use crate::written::{Written, unsafe_method};
 
 type Boxed<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
 
@@ -168,10 +170,10 @@ impl Engine {
         }
         let visit = match self.enter(&parts, has_body(parts.version, &body), false) {
             Entrance::Bypass(Reason::Method) if !is_safe(&parts.method) => {
-                let target = self.target(&parts);
+                let written = Written::of(self, &parts);
                 parts.extensions.insert(Ticket::passing());
                 let response = inner.call(Request::from_parts(parts, body));
-                return Box::pin(judged(judge, unsafe_method(response, target)));
+                return Box::pin(judged(judge, unsafe_method(response, written)));
             }
             Entrance::Bypass(reason) => {
                 parts.extensions.insert(Ticket::passing());
@@ -248,7 +250,7 @@ impl Engine {
                     }
                     lead.attachment = attach::both(lead.attachment.take());
                     lead.visit.label(&mut response);
-                    lead.back(response, outside, witness.private()).await
+                    Box::pin(lead.back(response, outside, witness.private())).await
                 }
                 state => {
                     match state {
@@ -291,7 +293,7 @@ impl Engine {
         let (mut visit, uri) = match ticket.take() {
             State::Open(visit, uri) => (visit, uri),
             State::Gateway(engine) => {
-                return Box::pin(engine.page(inner, Request::from_parts(parts, body)));
+                return Box::pin(engine.page(&mut inner.clone(), Request::from_parts(parts, body)));
             }
             // It passes by; or this is a second Fetch inside the first, which leads.
             _ => {
@@ -309,13 +311,21 @@ impl Engine {
         // Between here and the other end, nothing evaluates conditions: that end does, on the final page.
         let plain = crate::admit::Facts { conditional: false, solo: false, nested: false, ..visit.facts };
         let now = visit.cache.clock().now();
+        if !session.is_new
+            && let Some(page) = visit.hit_at_once()
+        {
+            let response = placeholder(&page, plain, now);
+            ticket.set(State::Hit(page));
+            return Box::pin(async move { Ok(response) });
+        }
         let service = inner.clone();
         Box::pin(async move {
             if session.is_new {
                 ticket.set(State::Alone(Forward::Bypass, Reason::SessionModified));
                 return service.oneshot(Request::from_parts(parts, body)).await.map(into_body);
             }
-            let front = match visit.front().await {
+            // What few requests need is large, and lies apart: all of them would have to carry it around.
+            let front = match Box::pin(visit.front()).await {
                 Front::Stale(stale, visit) => {
                     // Without the layer outside there is no outer end to pass: the page could not be stored.
                     let behind = Behind::of(&visit, &stale.page, &parts, || None);

@@ -48,6 +48,13 @@ impl Record {
         }
     }
 
+    /// The record in an entry that has it decoded.
+    pub(crate) fn in_memory(entry: &Entry) -> Option<&Self> {
+        let Value::Shared(value) = entry.value() else { return None };
+        let value: &dyn Any = &**value;
+        value.downcast_ref()
+    }
+
     pub(crate) fn into_value(self) -> Value {
         Value::Shared(Arc::new(self))
     }

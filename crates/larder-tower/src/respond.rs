@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use larder_core::UnixMillis;
 use larder_http::range::{self, RangeSpecs, Ranges};
 use larder_http::{
@@ -13,6 +13,7 @@ use crate::admit::Facts;
 use crate::body::Resumed;
 use crate::coded;
 use crate::outer::Added;
+use crate::words::{said, seconds};
 
 /// Answers from a stored page.
 pub(crate) fn from_stored(
@@ -47,8 +48,7 @@ pub(crate) fn with_status(
 ) -> Response<Body> {
     let timing = &page.meta.timing;
     let (mut code, mut headers) = conditioned(page.status, &page.headers, facts, request, now);
-    headers.insert(header::AGE, age_value(timing.age_ms(now) / 1000));
-    headers.insert(CACHE_STATUS, status.to_value());
+    describe(&mut headers, seconds(timing.age_ms(now) / 1000), said(&status));
     let mut body = if code == StatusCode::NOT_MODIFIED { Bytes::new() } else { page.body.clone() };
     if facts.solo
         && !facts.head
@@ -83,19 +83,43 @@ pub(crate) fn idle() -> Response<Body> {
     response
 }
 
-/// A stored page's fields with room for the two that every hit sets: replaced in a copy, they do not make it grow.
-pub(crate) fn seeded(mut headers: HeaderMap) -> HeaderMap {
-    headers.insert(header::AGE, HeaderValue::from_static("0"));
-    headers.insert(CACHE_STATUS, HeaderValue::from_static("larder; hit"));
-    headers
+/// Stands in stored pages and nowhere else: a field that no response has (RFC 9110, section 10.1.4). A copy of the fields has room for as many as
+/// there are, so taking it out leaves some for the length that a server adds.
+const ROOM: HeaderName = header::TE;
+
+/// A stored page's fields with room for what every hit has more: the two that a hit sets stand first, where they are found without a search.
+pub(crate) fn seeded(headers: HeaderMap) -> HeaderMap {
+    let mut seeded = HeaderMap::with_capacity(headers.keys_len() + 3);
+    seeded.insert(header::AGE, HeaderValue::from_static("0"));
+    seeded.insert(CACHE_STATUS, HeaderValue::from_static("larder; hit"));
+    let mut last = None;
+    for (name, value) in headers {
+        // Further lines of a field come without its name.
+        last = name.or(last);
+        match &last {
+            Some(name) if *name != header::AGE && *name != CACHE_STATUS => {
+                seeded.append(name.clone(), value);
+            }
+            _ => {}
+        }
+    }
+    seeded.insert(ROOM, HeaderValue::from_static("room"));
+    seeded
 }
 
-/// An age in seconds; the usual ones allocate nothing.
-fn age_value(seconds: u64) -> HeaderValue {
-    const SMALL: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
-    match usize::try_from(seconds).ok().and_then(|s| SMALL.get(s)) {
-        Some(small) => HeaderValue::from_static(small),
-        None => HeaderValue::from(seconds),
+/// Sets the two fields that every hit has.
+fn describe(headers: &mut HeaderMap, age: HeaderValue, status: HeaderValue) {
+    let mut fields = headers.iter_mut();
+    match (fields.next(), fields.next()) {
+        (Some((first, old_age)), Some((second, old_status)))
+            if *first == header::AGE && *second == CACHE_STATUS =>
+        {
+            (*old_age, *old_status) = (age, status);
+        }
+        _ => {
+            headers.insert(header::AGE, age);
+            headers.insert(CACHE_STATUS, status);
+        }
     }
 }
 
@@ -115,7 +139,9 @@ pub(crate) fn conditioned(
     {
         return (StatusCode::NOT_MODIFIED, not_modified_headers(headers));
     }
-    (status, headers.clone())
+    let mut headers = headers.clone();
+    headers.remove(ROOM);
+    (status, headers)
 }
 
 /// The status and body for a range of a whole body; its fields are set.

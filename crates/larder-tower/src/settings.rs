@@ -1,13 +1,13 @@
 //! What a caching layer was told, once, when it was built.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::HeaderName;
 use http::request::Parts;
-use larder_core::{Cache, Tag, Timeout};
+use larder_core::{Cache, KeyBuilder, Tag, Timeout};
 
 use crate::cookies::CookieRule;
 use crate::keys::{KeyFn, KeyParts, KeyText, LaterFn, Narrowing};
@@ -95,6 +95,8 @@ pub struct Settings {
     pub(crate) precompress: bool,
     pub(crate) stale: Staleness,
     pub(crate) attach: bool,
+    /// How the keys of this layer begin, where that is the same for all its requests.
+    pub(crate) front: OnceLock<KeyBuilder>,
 }
 
 impl Settings {
@@ -130,6 +132,7 @@ impl Settings {
             precompress: false,
             stale: Staleness::default(),
             attach: true,
+            front: OnceLock::new(),
         }
     }
 }
@@ -436,6 +439,7 @@ impl Settings {
     }
     pub fn set_cache(&mut self, cache: impl Into<CacheChoice>) {
         self.cache = Some(cache.into());
+        self.front = OnceLock::new();
     }
     pub fn set_key_prefix(&mut self, prefix: impl Into<String>) {
         self.key_prefix = prefix.into();
@@ -513,6 +517,7 @@ impl Settings {
     }
     pub fn set_policy(&mut self, policy: Policy) {
         self.policy = policy;
+        self.front = OnceLock::new();
         self.policy.agree(self.stale.windows);
     }
     pub fn set_stale_while_revalidate(&mut self, window: impl Into<Timeout>) {

@@ -1,13 +1,15 @@
 //! What a layer says in `Cache-Status` of a request that it did not answer.
 
 use http::HeaderMap;
-use larder_http::{CacheStatus, Forward, Reason};
+use larder_http::{CACHE_STATUS, CacheStatus, Forward, Reason};
+
+use crate::words::said;
 
 /// Says on a response that passed by why it did.
 pub(crate) fn say(headers: &mut HeaderMap, forward: Forward, reason: Option<Reason>) {
     let mut status = CacheStatus::forward(forward);
     status.detail = reason.map(Reason::as_str);
-    status.append_to(headers);
+    headers.append(CACHE_STATUS, said(&status));
 }
 
 /// The words for a request that was not for the cache.

@@ -67,7 +67,7 @@ pub use larder_core::{
 pub use larder_http as http_rules;
 pub use larder_page::{CachePage, CachePageService, cache_page};
 pub use larder_site::{
-    FetchFromCacheLayer, FetchFromCacheService, Site, UpdateCacheLayer, UpdateCacheService, site,
+    FetchFromCacheLayer, FetchFromCacheService, Site, SiteService, UpdateCacheLayer, UpdateCacheService, site,
 };
 pub use larder_tower::{
     CacheChoice, CacheControlLayer, CachesLayer, ConditionalGetLayer, CookieRule, EarlyRefresh,

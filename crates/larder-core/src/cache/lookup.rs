@@ -3,6 +3,7 @@
 use super::Cache;
 use crate::attachment::Attachment;
 use crate::backend::Backend;
+use crate::clock::UnixMillis;
 use crate::entry::Entry;
 use crate::error::Error;
 use crate::events::Operation;
@@ -44,16 +45,25 @@ impl Cache {
     /// The valid entry under `key`, if the backend can tell without waiting; `None` means *ask
     /// [`lookup`](Self::lookup)*.
     pub fn lookup_now(&self, key: &Key) -> Option<Option<Entry>> {
+        // A backend that has to be asked needs no time.
+        if !self.inner.capabilities.verifies {
+            return None;
+        }
+        self.lookup_now_at(key, self.inner.clock.now())
+    }
+
+    /// The same for who has asked the clock already: `now` is what it said.
+    pub fn lookup_now_at(&self, key: &Key, now: UnixMillis) -> Option<Option<Entry>> {
         let inner = &*self.inner;
         if !inner.capabilities.verifies {
             return None;
         }
-        match inner.backend.get_now(key, inner.clock.now())? {
+        match inner.backend.get_now(key, now)? {
             None => Some(None),
             // What can't be read is to be removed, which takes waiting.
             Some(entry) => {
                 let entry = self.open_now(entry)?;
-                let over = entry.fresh_until().is_some() && entry.is_past_fresh(inner.clock.now());
+                let over = entry.is_past_fresh(now);
                 Some((!over).then_some(entry))
             }
         }

@@ -111,7 +111,8 @@ where
     let (mut parts, mut body) = request.into_parts();
     let settings = engine.settings();
     let chosen = choose(settings, &parts.extensions);
-    let (Some(rules), Some(Chosen { cache, own_id })) = (settings.policy.rules().cloned(), chosen) else {
+    let chosen = chosen.map(|Chosen { cache, own_id }| (cache.into_owned(), own_id));
+    let (Some(rules), Some((cache, own_id))) = (settings.policy.rules().cloned(), chosen) else {
         return pass(service, parts, body, Reason::NoSuchCache).await;
     };
     if !is_safe(&parts.method) {
@@ -475,8 +476,8 @@ where
 {
     let parts = head_of(request);
     Behind::of(visit, &held.page, &parts, || {
-        let (engine, service) = (visit.engine.clone(), service.clone());
-        Again::new(head_of(request), move |request: Request<B>| engine.page(&service, request))
+        let (engine, mut service) = (visit.engine.clone(), service.clone());
+        Again::new(head_of(request), move |request: Request<B>| engine.page(&mut service, request))
     })
 }
 

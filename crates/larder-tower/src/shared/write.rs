@@ -17,7 +17,7 @@ use crate::admit::{Facts, admit};
 use crate::cacheable::Cacheable;
 use crate::engine::{Engine, Visit, into_body, say_bypass};
 use crate::forget::forget_whoever_waits;
-use crate::identity::{Identity, original, url_tag};
+use crate::identity::{Identity, Whence, original, url_tag};
 use crate::labels::Labels;
 use crate::landing::Traffic;
 use crate::outer::{Enclosed, Outer};
@@ -48,7 +48,7 @@ where
         return Ok(response);
     }
     let host = authority(&asked);
-    let mut tags = vec![url_tag(engine.settings(), &cache, own_id, &asked)];
+    let mut tags = vec![url_tag(engine.settings(), &cache, own_id, &asked.uri, &Whence::of(&asked))];
     for reference in &invalidated.references {
         tags.extend(reference_tag(engine, &cache, own_id, &asked, &host, reference));
     }
@@ -77,7 +77,7 @@ fn reference_tag(
     let mut named = asked.clone();
     named.extensions = http::Extensions::new();
     named.uri = target;
-    Some(url_tag(engine.settings(), cache, own_id, &named))
+    Some(url_tag(engine.settings(), cache, own_id, &named.uri, &Whence::of(&named)))
 }
 
 /// A reference resolved against the request's own URI; `None` if it leads to another host or is none.

@@ -1,0 +1,149 @@
+//! The entrance: is a request one for the cache, what is it keyed on, and is its page at hand? Up to here nothing waits, and a hit goes no further.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::MatchedPath;
+use http::request::Parts;
+use http::{HeaderMap, Response};
+use larder_core::UnixMillis;
+use larder_http::{Reason, StoredResponse};
+
+use crate::admit::{Facts, Hosts, admit_noting};
+use crate::engine::{Engine, Visit};
+use crate::identity::{Identity, Whence, original};
+use crate::labels::Labels;
+use crate::lookup::{Found, look_now};
+use crate::outer::{Enclosed, Outer, Waits};
+use crate::refresh::Refresh;
+use crate::respond;
+use crate::session::OnRequest;
+use crate::settings::Level;
+use crate::stale::Role;
+use crate::which::{Chosen, Handle, choose};
+
+/// What [`Engine::enter`] makes of a request.
+pub(crate) enum Entrance {
+    /// A page was at hand.
+    Hit(Response<Body>),
+    /// Admitted; the front has to be asked.
+    Visit(Box<Visit>),
+    /// Not for the cache.
+    Bypass(Reason),
+}
+
+/// A request that was admitted, sorted out; it was not looked for yet.
+struct Sorted<'a> {
+    cache: Handle<'a>,
+    identity: Identity,
+    facts: Facts,
+    enclosed: Option<&'a Enclosed>,
+    began: UnixMillis,
+    role: Role,
+}
+
+impl Sorted<'_> {
+    /// Whether a stored page may be its answer, whatever else there is.
+    fn may_be_answered(&self) -> bool {
+        !self.facts.precondition && !self.facts.refresh && self.role.is_ordinary()
+    }
+}
+
+impl Engine {
+    /// Sorts a request out, and answers it if that needs no waiting. With `answer` false it is only sorted out.
+    pub(crate) fn enter(&self, parts: &Parts, has_body: bool, answer: bool) -> Entrance {
+        let settings = self.settings();
+        let mut sorted = match self.sort_out(parts, has_body) {
+            Ok(sorted) => sorted,
+            Err(reason) => return Entrance::Bypass(reason),
+        };
+        if answer
+            && sorted.may_be_answered()
+            && let Some(page) = self.hit_now(&sorted, &parts.headers)
+        {
+            if !settings.stale.is_early(&page.meta, sorted.began) {
+                return Entrance::Hit(respond::from_stored(
+                    &page,
+                    sorted.facts,
+                    &parts.headers,
+                    sorted.began,
+                ));
+            }
+            sorted.role = Role::Early;
+        }
+        Entrance::Visit(Box::new(self.visit(sorted, parts)))
+    }
+
+    /// The answer to a request that has one in the cache which needs no waiting. Whatever else becomes of it, [`enter`](Self::enter) says.
+    pub(crate) fn at_once(&self, parts: &Parts, has_body: bool) -> Option<Response<Body>> {
+        let sorted = self.sort_out(parts, has_body).ok().filter(Sorted::may_be_answered)?;
+        let page = self.hit_now(&sorted, &parts.headers)?;
+        let early = self.settings().stale.is_early(&page.meta, sorted.began);
+        (!early).then(|| respond::from_stored(&page, sorted.facts, &parts.headers, sorted.began))
+    }
+
+    #[inline(always)]
+    fn sort_out<'a>(&'a self, parts: &'a Parts, has_body: bool) -> Result<Sorted<'a>, Reason> {
+        let settings = self.settings();
+        let mut hosts = Hosts::default();
+        let Parts { method, headers, extensions, .. } = parts;
+        let mut facts = admit_noting(method, headers, &settings.identity_headers, has_body, &mut hosts)?;
+        // A site of zero seconds still stores the pages that say how long themselves, and a function may say it of any page.
+        if settings.timeout.is_zero() && settings.level == Level::Page && settings.timeout_fn.is_none() {
+            return Err(Reason::ZeroTimeout);
+        }
+        let Some(Chosen { cache, own_id }) = choose(settings, extensions) else {
+            return Err(Reason::NoSuchCache);
+        };
+        let enclosed = extensions.get::<Enclosed>();
+        facts.nested = enclosed.is_some() || extensions.get::<Outer>().is_some();
+        facts.refresh = Refresh::is_asked(extensions);
+        let whence = Whence::with(parts, hosts);
+        let mut identity = Identity::of_whence(settings, &cache, own_id, parts, facts, &whence);
+        if identity.is_refused() {
+            return Err(Reason::KeyFnRefused);
+        }
+        let session = OnRequest::of(extensions);
+        if session.is_new {
+            return Err(Reason::SessionModified);
+        }
+        identity.see_session(&session, &mut facts);
+        let began = cache.clock().now();
+        let role = Role::of(extensions, settings);
+        Ok(Sorted { cache, identity, facts, enclosed, began, role })
+    }
+
+    fn visit(&self, sorted: Sorted<'_>, parts: &Parts) -> Visit {
+        let settings = self.settings();
+        let Sorted { cache, identity, facts, enclosed, began, role } = sorted;
+        if settings.stale.refreshes()
+            && let Some(outer) = parts.extensions.get::<Outer>()
+        {
+            outer.want_again();
+        }
+        let headers = parts.headers.clone();
+        let enclosed = enclosed.cloned().unwrap_or_default();
+        let cache = match role {
+            Role::Renewal(_) => cache.beside_requests(),
+            _ => Waits::handle(&parts.extensions, &cache),
+        };
+        let engine = self.clone();
+        let uri = original(parts).unwrap_or(&parts.uri).clone();
+        let (route, standby) = (parts.extensions.get::<MatchedPath>().cloned(), None);
+        let labels = Labels::of(settings, parts);
+        Visit { engine, cache, identity, facts, headers, uri, began, enclosed, role, standby, route, labels }
+    }
+
+    fn hit_now(&self, sorted: &Sorted<'_>, headers: &HeaderMap) -> Option<Arc<StoredResponse>> {
+        let Sorted { cache, identity, began: now, .. } = sorted;
+        let (limit, now) = (self.settings().max_variants, *now);
+        match look_now(cache, identity, headers, limit, now)? {
+            Found::Hit(page) => Some(page),
+            _ if sorted.facts.head => match look_now(cache, &identity.head_twin(), headers, limit, now)? {
+                Found::Hit(page) => Some(page),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
