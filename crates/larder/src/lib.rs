@@ -72,10 +72,10 @@ pub use larder_site::{
 pub use larder_tower::{
     CacheChoice, CacheControlLayer, CachesLayer, ConditionalGetLayer, CookieRule, EarlyRefresh,
     IDENTITY_HEADERS, IGNORED_COOKIES, Invalidates, InvalidatesLayer, KeyParts, KeyText, KeyedHeaders, Made,
-    NeverCacheLayer, OriginUnreachable, PageTags, PageTimeout, Pages, Policy, PreconditionsLayer, Purge,
-    PurgePages, Refresh, RefreshLayer, RequestScope, RequestScopeLayer, ServerTimingLayer, VaryOnLayer,
-    cache_control, conditional_get, invalidates, never_cache, preconditions, preconditions_of, server_timing,
-    vary_on,
+    NameRoutesLayer, NeverCacheLayer, OriginUnreachable, PageTags, PageTimeout, Pages, Policy,
+    PreconditionsLayer, Purge, PurgePages, Refresh, RefreshLayer, RequestScope, RequestScopeLayer,
+    ServerTimingLayer, VaryOnLayer, cache_control, conditional_get, invalidates, name_routes, never_cache,
+    preconditions, preconditions_of, server_timing, vary_on,
 };
 pub use open::{open, schemes};
 

@@ -3,6 +3,7 @@
 
 mod failures;
 mod program;
+mod purge;
 mod redis;
 mod stores;
 mod warm;

@@ -24,7 +24,8 @@
 //! - A password may stand apart from the URL: `password`, as it is without escapes; `password_env`, the name of a variable; or `password_file`, the path of a
 //!   file (a relative one begins where the configuration file is) of which the last line break does not count. The same with
 //!   `sentinel_password`.
-//! - `[site]` is for the per-site pair, see [`Config::site_layer`]: `alias` (`default`), `timeout` (600 s) and `key_prefix` (none). No cache can be called so.
+//! - `[site]` is for the per-site pair, see [`Config::site_layer`]: `alias` (`default`), `timeout` (600 s), `key_prefix` (none), `stale_while_revalidate`,
+//!   `stale_if_error` and `soft_timeout` (none), `early_refresh` (0) and `lease` (true), each as the layer's method of that name. No cache can be called so.
 //!
 //! # The environment
 //! | variable | what |

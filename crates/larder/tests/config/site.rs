@@ -3,8 +3,8 @@
 use axum::body::Body;
 use axum::{Router, routing::get};
 use http::Request;
-use larder::FetchFromCacheLayer;
 use larder::config::Config;
+use larder::{FetchFromCacheLayer, PurgePages as _};
 use tower::{ServiceBuilder, ServiceExt};
 
 use super::{read, refused};
@@ -59,11 +59,44 @@ async fn alias_timeout_and_key_prefix_are_those_of_the_table() {
     );
 }
 
+#[tokio::test]
+async fn windows_and_leases_are_those_of_the_table() {
+    let text = "[default]\nurl = 'memory:'\n[site]\ntimeout = 5\nstale_while_revalidate = '10m'\nstale_if_error = 86400\n\
+                soft_timeout = '2s'\nearly_refresh = 1.5\nlease = false";
+    let config = read(text, &[]).unwrap();
+    let pages = site(&config);
+    status(&pages).await;
+    let cache = config.caches().default_cache().unwrap();
+    cache.purge(larder::Purge::all().soft()).await.unwrap();
+    let shown = status(&pages).await;
+    assert!(
+        shown.starts_with("larder; hit; ttl=") && shown.ends_with("; detail=stale-while-revalidate"),
+        "{shown}"
+    );
+    let shown = format!("{:?}", config.site_layer());
+    for setting in [
+        "while_revalidate_ms: 600000",
+        "if_error_ms: 86400000",
+        "soft_timeout: Some(2s)",
+        "beta: 1.5",
+        "lease: false",
+    ] {
+        assert!(shown.contains(setting), "{setting} is not in {shown}");
+    }
+}
+
 #[test]
 fn wrong_settings_of_the_site_name_line_and_remedy() {
     let text = |line: &str| format!("[default]\nurl = 'memory:'\n[pages]\nurl = 'memory:'\n[site]\n{line}");
     refused(&text("alias = 'pgaes'"), &[":6:", "did you mean \"pages\"?"]);
     refused(&text("timeuot = 5"), &[":6:", "not an option of [site]", "did you mean \"timeout\"?"]);
     refused(&text("timeout = 'soon'"), &[":6:", "\"soon\"", "10m"]);
+    refused(&text("stale_if_eror = 5"), &[":6:", "did you mean \"stale_if_error\"?"]);
+    refused(&text("stale_while_revalidate = 'soon'"), &[":6:", "\"soon\"", "10m"]);
+    refused(&text("soft_timeout = 'none'"), &[":6:", "\"none\"", "500ms"]);
+    refused(&text("soft_timeout = 0"), &[":6:", "leave it out"]);
+    refused(&text("early_refresh = 'yes'"), &[":6:", "\"yes\"", "1.0"]);
+    refused(&text("early_refresh = -1"), &[":6:", "\"-1\"", "0 switches it off"]);
+    refused(&text("lease = 5"), &[":6:", "\"5\"", "true or false"]);
     refused(&text("alias = '${HOTS}'"), &[":6:", "HOTS is not set"]);
 }
