@@ -1,6 +1,9 @@
 //! Servers that are emptied by somebody else: `flush_all`, or the item evicted. What depends on what is gone is a miss; what was
 //! invalidated before never comes back.
 
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+
 use larder_core::Cache;
 use larder_memcached::Memcached;
 
@@ -115,4 +118,48 @@ async fn what_a_full_server_evicts_costs_hits_and_nothing_else() {
     assert!(hits < 200, "it evicts");
     cache.set("last", 1).await.unwrap();
     assert_eq!(cache.get("last").await.unwrap(), Some(1));
+}
+
+#[tokio::test]
+async fn tags_that_come_and_go_leave_nothing_that_does_not_expire() {
+    let stage = Stage::on(1);
+    let cache = stage.cache();
+    for i in (0..2_000).step_by(100) {
+        let tags: Vec<String> = (i..i + 100).map(|i| format!("tag{i}")).collect();
+        cache.set(&format!("key{i}"), i).timeout(60).tags(&tags).await.unwrap();
+        cache.invalidate(&tags[..50]).await.unwrap();
+        cache.get_or_set(&format!("made{i}"), || async { i }).timeout(60).tags(&tags[50..]).await.unwrap();
+    }
+    // The crawler is one, and may be busy with the server's own errands.
+    let mut dump = dumped(&stage.servers[0]);
+    for _ in 0..500 {
+        if !dump.starts_with("BUSY") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        dump = dumped(&stage.servers[0]);
+    }
+    let items: Vec<&str> = dump.lines().filter(|line| line.starts_with("key=")).collect();
+    assert!(items.len() >= 2_000, "each tag has a record while something may carry it: {}", items.len());
+    let forever: Vec<&&str> = items.iter().filter(|line| line.contains(" exp=-1 ")).collect();
+    assert!(forever.len() <= 2, "but for the namespace's own two, all of them expire: {forever:?}");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    for item in items.iter().filter(|line| !line.contains(" exp=-1 ")) {
+        let expires: u64 = item.split_once(" exp=").unwrap().1.split(' ').next().unwrap().parse().unwrap();
+        assert!(expires <= now + 2 * 3_600 + 120, "within the hours that something may carry it: {item}");
+    }
+}
+
+/// All items of a server, with what it knows of them.
+fn dumped(server: &Server) -> String {
+    let mut stream = UnixStream::connect(server.socket()).unwrap();
+    stream.set_read_timeout(Some(PATIENT)).unwrap();
+    stream.write_all(b"lru_crawler metadump all\r\n").unwrap();
+    let (mut answer, mut part) = (Vec::new(), [0; 65_536]);
+    while !answer.ends_with(b"END\r\n") && !answer.starts_with(b"BUSY") {
+        let read = stream.read(&mut part).unwrap();
+        assert!(read > 0, "memcached hung up");
+        answer.extend_from_slice(&part[..read]);
+    }
+    String::from_utf8_lossy(&answer).into_owned()
 }
