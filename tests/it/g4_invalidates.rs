@@ -63,6 +63,29 @@ async fn who_sees_the_answer_to_a_write_is_shown_no_page_from_before_it() {
 }
 
 #[tokio::test]
+async fn a_soft_one_shows_the_page_once_more_and_takes_values() {
+    let (cache, runs) = (memory(), Runs::default());
+    let app = Router::new()
+        .route(
+            "/courses",
+            on_get(move || async move { runs.next().to_string() })
+                .layer(cache_page(60).cache(&cache).tags(["list"]).stale_while_revalidate(600)),
+        )
+        .route(
+            "/courses/{id}",
+            put(|| async { StatusCode::NO_CONTENT }).layer(invalidates(["list"]).cache(&cache).soft()),
+        );
+    ask(&app, get("/courses")).await;
+    fill(&cache, &["list", "other"]).await;
+    assert_eq!(ask(&app, write(Method::PUT, "/courses/7")).await.status, 204);
+    let after = ask(&app, get("/courses")).await;
+    assert_eq!(after.text(), "1");
+    let status = after.cache_status();
+    assert!(after.is_hit() && status.ends_with("; detail=stale-while-revalidate"), "{status}");
+    assert_eq!(left(&cache, &["list", "other"]).await, ["other"]);
+}
+
+#[tokio::test]
 async fn a_page_that_was_being_made_when_the_write_came_is_not_kept() {
     let (cache, begun, go_on) = (memory(), Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (begins, goes_on) = (Arc::clone(&begun), Arc::clone(&go_on));

@@ -3,20 +3,24 @@
 //! `LARDER_SCHEDULES=100000 cargo xtask test -p larder-tests g4_schedules` runs so many schedules, of forty steps each, over each of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use larder::core::CacheUrl;
+use larder::core::backplane::InProcess;
+use larder::tiered::Tiered;
 use larder::{file::FileCache, memcached::Memcached, memory::Memory, sql::SqlCache};
 use larder_testkit::schedules::{Checker, Tally};
 use larder_testkit::{Plain, Stage};
 use larder_tests::env;
 
 /// How many steps are made over which store. A server takes its time for each.
-const STEPS: [(&str, u64); 9] = [
+const STEPS: [(&str, u64); 10] = [
     ("protocol", 430_000),
     ("plain", 200_000),
     ("memory", 350_000),
     ("file", 4_000),
     ("sqlite", 6_000),
+    ("tiers", 20_000),
     ("redis", 10_000),
     ("memcached", 8_000),
     ("postgres", 1_000),
@@ -32,11 +36,16 @@ fn they_are_a_million() {
 async fn check(name: &str, checker: Checker) {
     let steps =
         STEPS.iter().find(|(known, _)| *known == name).map(|(_, steps)| *steps).expect("a store of the list");
-    let tally: Tally = checker.steps(steps).assert().await;
-    println!("{name}: {tally:?}");
     let long =
         std::env::var_os("LARDER_SCHEDULES").is_some() || std::env::var_os("LARDER_SCHEDULE").is_some();
-    assert!(long || (tally.steps >= steps && tally.hits * 50 > tally.steps), "{tally:?}");
+    let half = steps.div_ceil(2);
+    let checker = checker.steps(half);
+    let by_tags: Tally = checker.assert().await;
+    let with_purges: Tally = checker.purging().assert().await;
+    for tally in [by_tags, with_purges] {
+        println!("{name}: {tally:?}");
+        assert!(long || (tally.steps >= half && tally.hits * 50 > tally.steps), "{tally:?}");
+    }
 }
 
 /// A table of its own on a server that others use.
@@ -73,6 +82,17 @@ async fn sqlite() {
     let path = directory.path().join("cache.db");
     let stage = Stage::opening(move || SqlCache::sqlite(&path).build().unwrap()).keeping(directory);
     check("sqlite", Checker::new(stage)).await;
+}
+
+/// Two processes with a first tier each, which follow each other by a backplane. With one thread, each follower has its turn before the next move.
+#[tokio::test]
+async fn tiers() {
+    let (far, plane) = (Plain::default(), InProcess::new());
+    let stage = Stage::opening(move || {
+        let tiers = Tiered::builder(Memory::new(), far.clone()).backplane(plane.clone());
+        tiers.heartbeat(Duration::from_secs(3_600)).build().unwrap()
+    });
+    check("tiers", Checker::new(stage).settling(16)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
