@@ -199,7 +199,8 @@ async fn a_write_is_answered_though_its_pages_can_not_be_dropped() {
     for n in 1..=20 {
         let (answer, took) = timed(&app, request(Method::POST, "/", &[])).await;
         assert_eq!((answer.status.as_u16(), took, runs.count()), (200, DEADLINE, n));
-        assert_eq!(door.asked(), 1, "an invalidation is always tried");
+        // Those of the writes before are repeated behind.
+        assert!((1..=n).contains(&door.asked()), "an invalidation is always tried");
     }
     door.faults.heal();
     ask(&app, request(Method::POST, "/", &[])).await;

@@ -58,6 +58,15 @@ pub(crate) struct Visit {
     pub(crate) route: Option<MatchedPath>,
     /// Where it leads, for the page's tags.
     pub(crate) labels: Labels,
+    /// What was found before anything was prepared for the case that nothing is.
+    pub(crate) looked: Option<Looked>,
+}
+
+/// What a first look found.
+pub(crate) struct Looked {
+    /// What had landed before it.
+    landed: u64,
+    found: Result<Found, larder_core::Error>,
 }
 
 /// What becomes of an admitted request at the front.
@@ -189,24 +198,61 @@ impl Visit {
     }
 
     /// The stored page, if it is at hand and nothing else is to be done.
-    pub(crate) fn hit_at_once(&self) -> Option<Arc<larder_http::StoredResponse>> {
-        if self.facts.precondition || self.facts.refresh || !self.role.is_ordinary() {
+    pub(crate) fn hit_at_once(&mut self) -> Option<Arc<larder_http::StoredResponse>> {
+        if !self.may_be_answered() {
             return None;
         }
         match look_now(&self.cache, &self.identity, &self.headers, self.limit(), self.began)? {
-            Found::Hit(page) => (!self.is_early(&page)).then_some(page),
+            Found::Hit(page) => (!self.begins_early(&page)).then_some(page),
             _ => None,
         }
     }
 
+    /// The stored page, if nothing else is to be done: most requests are answered so, and nothing else has to be prepared for them. What the look
+    /// found otherwise, [`front`](Self::front) goes on with.
+    pub(crate) async fn hit(&mut self) -> Option<Arc<larder_http::StoredResponse>> {
+        if !self.may_be_answered() {
+            return None;
+        }
+        let landed = self.cache.attached::<Traffic>().landed(&self.identity);
+        let found = self.look().await;
+        if let Ok(Found::Hit(page)) = &found
+            && !self.begins_early(page)
+        {
+            return Some(Arc::clone(page));
+        }
+        self.looked = Some(Looked { landed, found });
+        None
+    }
+
+    /// Whether a stored page may be its answer, whatever else there is.
+    fn may_be_answered(&self) -> bool {
+        !self.facts.precondition && !self.facts.refresh && self.role.is_ordinary()
+    }
+
+    /// Whether it is the one that makes this page anew early; the dice are thrown once.
+    fn begins_early(&mut self, page: &larder_http::StoredResponse) -> bool {
+        let early = self.is_early(page);
+        if early {
+            self.role = Role::Early;
+        }
+        early
+    }
+
     /// The front: looks, and waits or leads if there is nothing.
-    pub(crate) async fn front(self) -> Front {
+    pub(crate) async fn front(mut self) -> Front {
         if self.facts.precondition {
             return Front::Alone(self, Forward::Request, Reason::Precondition);
         }
-        let traffic = self.cache.attached::<Traffic>();
-        let landed = traffic.landed(&self.identity);
-        let found = match self.look_or_refresh().await {
+        let looked = match self.looked.take() {
+            Some(looked) => looked,
+            None => {
+                let landed = self.cache.attached::<Traffic>().landed(&self.identity);
+                Looked { landed, found: self.look_or_refresh().await }
+            }
+        };
+        let landed = looked.landed;
+        let found = match looked.found {
             Ok(found) => found,
             Err(error) => return self.backend_failed(&error),
         };

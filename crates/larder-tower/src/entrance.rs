@@ -76,10 +76,13 @@ impl Engine {
 
     /// The answer to a request that has one in the cache which needs no waiting. Whatever else becomes of it, [`enter`](Self::enter) says.
     pub(crate) fn at_once(&self, parts: &Parts, has_body: bool) -> Option<Response<Body>> {
+        // The dice are for who can make the page anew, and are thrown once.
+        if self.settings().stale.throws_dice() {
+            return None;
+        }
         let sorted = self.sort_out(parts, has_body).ok().filter(Sorted::may_be_answered)?;
         let page = self.hit_now(&sorted, &parts.headers)?;
-        let early = self.settings().stale.is_early(&page.meta, sorted.began);
-        (!early).then(|| respond::from_stored(&page, sorted.facts, &parts.headers, sorted.began))
+        Some(respond::from_stored(&page, sorted.facts, &parts.headers, sorted.began))
     }
 
     #[inline(always)]
@@ -131,7 +134,21 @@ impl Engine {
         let uri = original(parts).unwrap_or(&parts.uri).clone();
         let (route, standby) = (parts.extensions.get::<MatchedPath>().cloned(), None);
         let labels = Labels::of(settings, parts);
-        Visit { engine, cache, identity, facts, headers, uri, began, enclosed, role, standby, route, labels }
+        Visit {
+            engine,
+            cache,
+            identity,
+            facts,
+            headers,
+            uri,
+            began,
+            enclosed,
+            role,
+            standby,
+            route,
+            labels,
+            looked: None,
+        }
     }
 
     fn hit_now(&self, sorted: &Sorted<'_>, headers: &HeaderMap) -> Option<Arc<StoredResponse>> {

@@ -185,8 +185,17 @@ impl Engine {
             Entrance::Bypass(reason) => {
                 Kind::Pass { inner: Through::of(inner, Request::from_parts(parts, body)), reason }
             }
-            Entrance::Visit(visit) => {
-                Kind::Work { work: Box::pin(make(*visit, inner.clone(), Request::from_parts(parts, body))) }
+            Entrance::Visit(mut visit) => {
+                let (inner, request) = (inner.clone(), Request::from_parts(parts, body));
+                let work = async move {
+                    if let Some(page) = visit.hit().await {
+                        let now = visit.cache.clock().now();
+                        return Ok(respond::from_stored(&page, visit.facts, &visit.headers, now));
+                    }
+                    // What it takes to make a page is large, and nobody needs it for a hit.
+                    Box::pin(make(*visit, inner, request)).await
+                };
+                Kind::Work { work: Box::pin(work) }
             }
         };
         PageFuture { kind }

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use larder::{Cache, CachesLayer, EarlyRefresh, ManualClock, cache_page};
+use larder_testkit::Plain;
 
 use super::{ask_and_settle, beside, secs};
 use crate::fed::{asking, settle, soon};
-use crate::support::{Runs, ask, clocked, get};
+use crate::support::{Runs, ask, clocked, get, memory, saying};
 
 /// Chance as the test wants it: how many times the making of a page the head start is.
 fn loaded(head_start: &Arc<AtomicU64>) -> EarlyRefresh {
@@ -72,6 +73,26 @@ async fn a_page_is_made_anew_when_chance_reaches_its_expiry() {
 }
 
 #[tokio::test]
+async fn chance_is_asked_once_for_each_request_whether_or_not_the_store_is_waited_for() {
+    let waited_for = || Cache::builder(Plain::default()).build().expect("a cache");
+    for (store, cache) in [("memory", memory as fn() -> Cache), ("waited for", waited_for)] {
+        for at in 0..3 {
+            let (draws, (app, runs)) = (Runs::default(), saying(&[]));
+            let seen = draws.clone();
+            let early = EarlyRefresh::new(1e9).random(move || {
+                seen.next();
+                f64::MIN_POSITIVE
+            });
+            let (name, app) = mounts(&app, &cache(), &early)[at].clone();
+            ask_and_settle(&app, get("/")).await;
+            let hit = ask_and_settle(&app, get("/")).await;
+            assert!(hit.cache_status().ends_with("detail=early-refresh"), "{store}, {name}: {hit:?}");
+            assert_eq!((draws.count(), runs.count()), (1, 2), "{store}, {name}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn it_is_off_unless_it_is_switched_on() {
     let drawn = Runs::default();
     let seen = drawn.clone();
@@ -79,7 +100,7 @@ async fn it_is_off_unless_it_is_switched_on() {
         seen.next();
         f64::MIN_POSITIVE
     });
-    let ((app, runs), (cache, hand)) = (crate::support::saying(&[]), clocked());
+    let ((app, runs), (cache, hand)) = (saying(&[]), clocked());
     let app = app.layer(cache_page(10).cache(&cache).early_refresh(off));
     ask(&app, get("/")).await;
     hand.advance(secs(9));

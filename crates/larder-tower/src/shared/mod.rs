@@ -175,8 +175,21 @@ where
     let route = parts.extensions.get::<MatchedPath>().cloned();
     let (engine, role, standby) = (engine.clone(), Role::of(&parts.extensions, settings), None);
     let uri = original(&ask.asked).unwrap_or(&ask.asked.uri).clone();
-    let visit =
-        Visit { engine, cache, identity, facts, headers, uri, began, enclosed, role, standby, route, labels };
+    let visit = Visit {
+        engine,
+        cache,
+        identity,
+        facts,
+        headers,
+        uri,
+        began,
+        enclosed,
+        role,
+        standby,
+        route,
+        labels,
+        looked: None,
+    };
     visit_store(visit, ask, service, Request::from_parts(parts, body)).await
 }
 

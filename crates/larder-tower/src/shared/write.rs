@@ -156,6 +156,7 @@ async fn keep(
         standby: None,
         route: None,
         labels,
+        looked: None,
     };
     let Ok(fill) = visit.cache.begin(&visit.known_tags()).await else {
         say_bypass(response.headers_mut(), Reason::Method);

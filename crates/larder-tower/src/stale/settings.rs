@@ -51,6 +51,11 @@ impl Staleness {
         self.places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
     }
 
+    /// Whether it is left to chance when a fresh page is made anew.
+    pub(crate) fn throws_dice(&self) -> bool {
+        self.early.is_some()
+    }
+
     /// Whether a fresh page is to be made anew already.
     pub(crate) fn is_early(&self, page: &StoredMeta, now: UnixMillis) -> bool {
         self.early.as_ref().is_some_and(|early| early.is_due(page, now))
