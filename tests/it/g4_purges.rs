@@ -44,12 +44,14 @@ const PAGES: [(&str, &str); 6] = [
 async fn hits(app: &Router) -> Vec<bool> {
     let mut hits = Vec::new();
     for (host, path) in PAGES {
-        let mut hit = Vec::new();
+        let (mut hit, mut told) = (Vec::new(), Vec::new());
         for (method, language) in [(Method::GET, "de"), (Method::GET, "en"), (Method::HEAD, "de")] {
             let fields = [("host", host), ("accept-language", language)];
-            hit.push(ask(app, request(method, path, &fields)).await.is_hit());
+            let answer = ask(app, request(method, path, &fields)).await;
+            told.push(answer.cache_status());
+            hit.push(answer.is_hit());
         }
-        assert!(hit.iter().all(|one| *one == hit[0]) || hit[2], "{host}{path}: {hit:?}");
+        assert!(hit.iter().all(|one| *one == hit[0]) || hit[2], "{host}{path}: {told:?}");
         hits.push(hit[0] && hit[1]);
     }
     hits
