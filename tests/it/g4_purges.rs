@@ -154,7 +154,7 @@ async fn values_stay_and_another_handle_on_the_store_sees_the_purge() {
     one.set("value", 7).tags(["t"]).await.unwrap();
     filled(&app, "the page").await;
     two.purge(Purge::all()).await.unwrap();
-    assert_eq!(hits(&app).await, [false; 6]);
+    assert_eq!(hits(&app).await, [(false, false); 6]);
     assert_eq!(one.get::<u8>("value").await.unwrap(), Some(7));
 }
 
