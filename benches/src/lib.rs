@@ -8,6 +8,8 @@
 //! | `src/rows.rs` | the rows: name, router, request, and what each is compared with |
 //! | `src/run.rs` | sending a row's requests, in one thread or several |
 //! | `src/main.rs` | the program that callgrind and the allocation counter watch |
+//! | `src/bin/scale.rs` | the program that looks at threads and at many pages |
+//! | `src/bin/stores/` | the program that asks stores outside the process |
 //! | `pieces/` | criterion: the pieces that a request is made of |
 //! | `baseline.json` | what the rows cost when it was last saved |
 //! | `versus/` | other caches, beside the workspace |
@@ -17,4 +19,4 @@ mod rows;
 mod run;
 
 pub use rows::{Page, Row, row};
-pub use run::{Ready, aggregate};
+pub use run::{Ready, aggregate, median};

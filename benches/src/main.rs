@@ -4,14 +4,13 @@
 //! $ larder-benches rows               # name, base and description of each row, tab-separated
 //! $ larder-benches send page 10000    # sends them; callgrind counts
 //! $ larder-benches allocations        # allocations and nanoseconds a request, for each row
-//! $ larder-benches scale              # ratios: two threads to one, a million pages to a thousand
 //! ```
 
 use std::io;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use larder_benches::{Ready, Row, aggregate, row};
+use larder_benches::{Ready, Row, median, row};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -35,8 +34,7 @@ fn main() -> ExitCode {
             (_, Err(error)) => Err(io::Error::other(format!("{requests}: {error}"))),
         },
         ["allocations"] => Row::ALL.into_iter().try_for_each(allocations),
-        ["scale"] => scale(),
-        _ => Err(io::Error::other("usage: larder-benches rows | send ROW REQUESTS | allocations | scale")),
+        _ => Err(io::Error::other("usage: larder-benches rows | send ROW REQUESTS | allocations")),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -62,36 +60,4 @@ fn allocations(row: Row) -> io::Result<()> {
     let allocations = region.change().allocations as f64 / (ROUNDS * REQUESTS) as f64;
     println!("{}\t{allocations:.3}\t{:.1}", row.name, median(nanos));
     Ok(())
-}
-
-/// Prints how many times as much two threads reach as one, and how many times as long a hit takes among many pages.
-fn scale() -> io::Result<()> {
-    let [few, many] = Row::TIMED;
-    for (name, same) in [("two threads, pages of their own", false), ("two threads, the same page", true)] {
-        let mut ratios = Vec::with_capacity(ROUNDS);
-        for _ in 0..ROUNDS {
-            let one = aggregate(few, 1, same, REQUESTS)?;
-            ratios.push(aggregate(few, 2, same, REQUESTS)? / one);
-        }
-        println!("{name}\t{:.3}", median(ratios));
-    }
-    let (few, many) = (Ready::new(few)?, Ready::new(many)?);
-    let mut ratios = Vec::with_capacity(ROUNDS);
-    for round in 0..ROUNDS {
-        let time = |ready: &Ready| {
-            let began = Instant::now();
-            // Not the same pages in each round: those would be in the processor's cache.
-            ready.send(round * 5 * REQUESTS, 5 * REQUESTS);
-            began.elapsed().as_secs_f64()
-        };
-        let few = time(&few);
-        ratios.push(time(&many) / few);
-    }
-    println!("a hit among 1,000,000 pages\t{:.3}", median(ratios));
-    Ok(())
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
 }

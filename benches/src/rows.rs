@@ -65,7 +65,7 @@ impl Row {
         let small = || get(page).post(page);
         let route = |method| Router::new().route("/page", method);
         let tagged = |tags: usize| small().layer(cache_page(900).tags((0..tags).map(|n| format!("tag:{n}"))));
-        let routes = match self.name {
+        let routes: Router = match self.name {
             "bare-same" => route(get(same)),
             "bare-128k" => route(get(large)),
             "page-128k" => route(get(large).layer(cache_page(900))),
@@ -79,13 +79,17 @@ impl Row {
                 route(small().layer(layer))
             }
             "miss" => route(small().layer(cache_page(900).cache(memory("memory:?max_entries=1000")))),
-            "pages-1000" | "pages-1000000" => {
-                let cache = memory("memory:?max_entries=2000000&max_bytes=8GiB");
-                route(small().layer(cache_page(900).cache(&cache)))
-            }
+            "pages-1000" | "pages-1000000" => Self::numbered_pages()(0),
             _ => route(small()),
         };
         routes.with_state(())
+    }
+
+    /// Makes routers for the rows of many pages, each around the same layer, and so the same pages.
+    pub fn numbered_pages() -> impl Fn(usize) -> Router + Sync {
+        let cache = memory("memory:?max_entries=2000000&max_bytes=8GiB");
+        let layer = cache_page(900).cache(&cache);
+        move |_| Router::new().route("/page", get(page).layer(layer.clone())).with_state(())
     }
 
     /// Its `n`th request.

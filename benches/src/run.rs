@@ -58,18 +58,23 @@ impl Ready {
     }
 }
 
-/// What so many threads reach in all, in requests a second: with `same`, all ask for one page, otherwise each has its own,
-/// if the row's requests have URLs by their number.
+/// What so many threads reach in all, in requests a second, each with what `router` makes for it: with `same`, all ask for one page,
+/// otherwise each for its own, if the row's requests have URLs by their number.
 ///
 /// # Errors
 /// When there is no runtime to be had.
-pub fn aggregate(row: Row, threads: usize, same: bool, requests: usize) -> io::Result<f64> {
-    let app = row.router();
+pub fn aggregate(
+    row: Row,
+    router: &(impl Fn(usize) -> Router + Sync),
+    threads: usize,
+    same: bool,
+    requests: usize,
+) -> io::Result<f64> {
     let barrier = Barrier::new(threads);
     let took: io::Result<Vec<Duration>> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..threads)
             .map(|thread| {
-                let (app, barrier) = (app.clone(), &barrier);
+                let (app, barrier) = (router(thread), &barrier);
                 let page = if same { 0 } else { thread };
                 scope.spawn(move || {
                     let runtime = runtime()?;
@@ -84,6 +89,15 @@ pub fn aggregate(row: Row, threads: usize, same: bool, requests: usize) -> io::R
         threads.into_iter().map(|thread| thread.join().unwrap_or(Ok(Duration::MAX))).collect()
     });
     Ok(took?.iter().map(|took| requests as f64 / took.as_secs_f64()).sum())
+}
+
+/// The middle one.
+///
+/// # Panics
+/// When there are none.
+pub fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
 }
 
 fn runtime() -> io::Result<Runtime> {

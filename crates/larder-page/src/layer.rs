@@ -52,6 +52,7 @@ impl<S> Layer<S> for CachePage {
     type Service = CachePageService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        CachePageService::new(inner, Engine::new(Arc::clone(&self.settings)))
+        // A copy for each: services are cloned for each request, and those of several routers would meet at one count.
+        CachePageService::new(inner, Engine::new(Arc::new(Settings::clone(&self.settings))))
     }
 }

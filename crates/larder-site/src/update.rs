@@ -39,7 +39,8 @@ impl UpdateCacheLayer {
     larder_tower::layer_setters!();
 
     pub(crate) fn engine(&self) -> Engine {
-        Engine::new(Arc::clone(&self.settings))
+        // A copy for each: services are cloned for each request, and those of several routers would meet at one count.
+        Engine::new(Arc::new(Settings::clone(&self.settings)))
     }
 }
 

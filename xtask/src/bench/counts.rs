@@ -58,14 +58,6 @@ impl Program {
         rows(&self.says(&["rows"])?)
     }
 
-    /// What `larder-benches scale` found: a name and a ratio a line.
-    ///
-    /// # Errors
-    /// As [`rows`](Self::rows).
-    pub(super) fn scale(&self) -> Result<Vec<(String, f64)>> {
-        ratios(&self.says(&["scale"])?)
-    }
-
     /// Counts these rows.
     ///
     /// # Errors
@@ -133,14 +125,6 @@ fn rows(text: &str) -> Result<Vec<Row>> {
     text.lines().map(row).collect()
 }
 
-fn ratios(text: &str) -> Result<Vec<(String, f64)>> {
-    let ratio = |line: &str| {
-        let (name, ratio) = line.split_once('\t').with_context(|| format!("no ratio: {line:?}"))?;
-        Ok((name.to_owned(), ratio.parse().with_context(|| format!("no ratio: {line:?}"))?))
-    };
-    text.lines().map(ratio).collect()
-}
-
 fn allocations(text: &str) -> Result<BTreeMap<String, Cost>> {
     let cost = |line: &str| {
         let [name, allocations, nanos] = line.split('\t').collect::<Vec<_>>()[..] else {
@@ -186,8 +170,6 @@ mod tests {
         let row = Row { name: "page".into(), base: "bare".into(), what: "a hit, kept".into() };
         assert_eq!(rows("page\tbare\ta hit, kept\n").unwrap(), [row]);
         assert!(rows("page bare\n").unwrap_err().to_string().contains("page bare"));
-        assert_eq!(ratios("two threads\t1.93\n").unwrap(), [("two threads".to_owned(), 1.93)]);
-        assert!(ratios("two threads\tmany\n").is_err());
         let costs = allocations("page\t23.000\t1500.5\n").unwrap();
         assert_eq!(costs["page"], Cost { instructions: 0.0, allocations: 23.0, nanos: 1500.5 });
         assert!(allocations("page\t23\n").is_err());

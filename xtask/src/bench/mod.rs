@@ -7,6 +7,7 @@ mod baseline;
 mod counts;
 mod machine;
 mod plot;
+mod scale;
 mod seeds;
 mod stores;
 mod table;
@@ -69,7 +70,7 @@ impl Bench {
     pub(crate) fn run(&self) -> Result<bool> {
         match &self.command {
             None => self.counts(),
-            Some(Command::Scale) => scale().map(|()| true),
+            Some(Command::Scale) => scale::run().map(|()| true),
             Some(Command::Seeds(seeds)) => seeds.run().map(|()| true),
             Some(Command::Stores(stores)) => stores.run(),
             Some(Command::Versus(versus)) => versus.run().map(|()| true),
@@ -164,23 +165,6 @@ fn table(rows: &[Row], costs: &BTreeMap<String, Cost>) -> Table {
 fn signed(number: f64) -> String {
     let text = figure(number);
     if text.starts_with('-') || text == "0" { text } else { format!("+{text}") }
-}
-
-fn scale() -> Result<()> {
-    let mut table = Table::new(&["", "ratio"]);
-    for (name, ratio) in Program::build()?.scale()? {
-        table.row([name, format!("{ratio:.2}")]);
-    }
-    println!("{}", table.text());
-    let machine = Machine::here();
-    let text = format!(
-        "{}, {}; load average {:.1}.\n\n{}",
-        machine.date,
-        machine.name,
-        Machine::load(),
-        table.markdown()
-    );
-    table::write_block(&counts::folder().join("RESULTS.md"), "scale", &text)
 }
 
 #[cfg(test)]
