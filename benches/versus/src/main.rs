@@ -1,4 +1,5 @@
-//! One server with one page, for `cargo xtask bench versus`: `larder-versus MODE ADDRESS [CACHE-URL]`.
+//! One server with one page, for `cargo xtask bench versus`: `larder-versus MODE ADDRESS [CACHE-URL]`; or, for callgrind, its page
+//! asked for so many times in this process: `larder-versus send MODE REQUESTS`.
 //!
 //! `GET /page` is the page: 1 KiB, four header fields. `GET /runs` says how often its handler ran, so that the command can
 //! see that a second request did not reach it. One worker thread, as the command gives every server one core.
@@ -10,15 +11,17 @@ mod peers;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use axum::{
     Router,
     body::Body,
     response::{IntoResponse, Response},
     routing::get,
 };
-use http::{HeaderValue, header};
+use http::{HeaderValue, Request, Uri, header};
+use http_body_util::BodyExt as _;
 use tokio::net::TcpListener;
+use tower::Service;
 
 /// The page's body.
 pub static PAGE: [u8; 1024] = [b'x'; 1024];
@@ -62,7 +65,8 @@ fn peer(mode: &str) -> Result<Router> {
         "hitbox-bincode" => peers::hitbox_bincode(),
         "tower-http-cache" => peers::tower_http_cache(),
         "http-cache" => peers::http_cache(),
-        "rustango" => bail!("left out: its cache comes with a framework and a database driver"),
+        #[cfg(feature = "rustango")]
+        "rustango" => peers::rustango(),
         _ => bail!("there is no mode {mode}"),
     })
 }
@@ -76,10 +80,32 @@ async fn runs() -> String {
     RUNS.load(Ordering::Relaxed).to_string()
 }
 
+/// Asks for the page so often, without a socket.
+fn send(mode: &str, requests: usize) -> Result<()> {
+    let app = app(mode, None)?.with_state(());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        for _ in 0..requests {
+            let mut request = Request::new(Body::empty());
+            *request.uri_mut() = Uri::from_static("/page");
+            request.headers_mut().insert(header::HOST, HeaderValue::from_static("127.0.0.1:8000"));
+            let Ok(answer) = Service::call(&mut app.clone(), request).await;
+            let bytes = answer.into_body().collect().await?.to_bytes();
+            ensure!(bytes.len() == PAGE.len(), "{} bytes", bytes.len());
+        }
+        Ok(())
+    })
+}
+
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [send, mode, requests] = &args[..]
+        && send == "send"
+    {
+        return self::send(mode, requests.parse().with_context(|| requests.clone())?);
+    }
     let [mode, address, cache @ ..] = &args[..] else {
-        bail!("usage: larder-versus MODE ADDRESS [CACHE-URL]")
+        bail!("usage: larder-versus MODE ADDRESS [CACHE-URL] | send MODE REQUESTS")
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     // A service that is spawned runs on the worker; `block_on` alone would be a second thread.

@@ -77,6 +77,14 @@ pub fn http_cache() -> Router {
     Router::new().route("/page", get(page).layer(layer))
 }
 
+/// rustango 0.62, a framework after Django: no Vary that it was not told of, nobody with a cookie is answered from it.
+#[cfg(feature = "rustango")]
+pub fn rustango() -> Router {
+    use rustango::{cache::InMemoryCache, cache_page::CachePageLayer};
+    let layer = CachePageLayer::new(std::sync::Arc::new(InMemoryCache::new())).timeout(TTL);
+    Router::new().route("/page", get(page)).layer(layer)
+}
+
 async fn failed(error: BoxError) -> (StatusCode, String) {
     (StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
 }

@@ -15,7 +15,7 @@ use crate::{
     workspace::{cargo, root},
 };
 
-/// The requests of the longer and of the shorter run under callgrind; their difference has neither start nor warm-up in it.
+/// The requests of the longer and of the shorter run under callgrind.
 const REQUESTS: [u64; 2] = [5500, 500];
 
 /// A row of `larder-benches rows`.
@@ -67,27 +67,10 @@ impl Program {
         for row in rows {
             run::check_interrupted()?;
             eprintln!("counting {}", row.name);
-            let [long, short] = REQUESTS;
-            let more =
-                self.instructions(&row.name, long)?.saturating_sub(self.instructions(&row.name, short)?);
             let cost = costs.get_mut(&row.name).with_context(|| format!("no allocations of {}", row.name))?;
-            cost.instructions = more as f64 / (long - short) as f64;
+            cost.instructions = instructions(&self.0, &row.name, REQUESTS)?;
         }
         Ok(costs)
-    }
-
-    fn instructions(&self, row: &str, requests: u64) -> Result<u64> {
-        let folder = tempfile::tempdir()?;
-        let counts = folder.path().join("counts");
-        let output = Command::new("valgrind")
-            .args(["--tool=callgrind", "--quiet"])
-            .arg(format!("--callgrind-out-file={}", counts.display()))
-            .arg(&self.0)
-            .args(["send", row, &requests.to_string()])
-            .output()
-            .context("running valgrind; install it, or let --install do it")?;
-        ensure!(output.status.success(), "valgrind: {}", String::from_utf8_lossy(&output.stderr).trim());
-        total(&fs::read_to_string(counts)?)
     }
 
     fn says(&self, arguments: &[&str]) -> Result<String> {
@@ -96,6 +79,30 @@ impl Program {
         ensure!(output.status.success(), "larder-benches {}: {}", arguments.join(" "), errors.trim());
         Ok(String::from_utf8(output.stdout)?)
     }
+}
+
+/// The instructions of one request, by `PROGRAM send WHAT REQUESTS` under callgrind: the difference of two runs has neither start nor warm-up
+/// in it.
+///
+/// # Errors
+/// When valgrind is missing or fails.
+pub(super) fn instructions(program: &Path, what: &str, [long, short]: [u64; 2]) -> Result<f64> {
+    let more = counted(program, what, long)?.saturating_sub(counted(program, what, short)?);
+    Ok(more as f64 / (long - short) as f64)
+}
+
+fn counted(program: &Path, what: &str, requests: u64) -> Result<u64> {
+    let folder = tempfile::tempdir()?;
+    let counts = folder.path().join("counts");
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--quiet"])
+        .arg(format!("--callgrind-out-file={}", counts.display()))
+        .arg(program)
+        .args(["send", what, &requests.to_string()])
+        .output()
+        .context("running valgrind; install it, or let --install do it")?;
+    ensure!(output.status.success(), "valgrind: {}", String::from_utf8_lossy(&output.stderr).trim());
+    total(&fs::read_to_string(counts)?)
 }
 
 /// Runs a cargo build and finds the program of this name that came out.

@@ -13,7 +13,7 @@ mod stores;
 mod table;
 mod versus;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs};
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -22,6 +22,7 @@ use self::{
     baseline::{Baseline, figure},
     counts::{Cost, Program, Row},
     machine::Machine,
+    plot::{Bar, Bars},
     table::Table,
 };
 use crate::install;
@@ -103,9 +104,11 @@ impl Bench {
         if self.save {
             let baseline = Baseline { tools: tools.clone(), costs };
             baseline.save(&counts::baseline(), &machine)?;
-            let text = format!("{}, {}, {tools}.\n\n{}", machine.date, machine.name, table.markdown());
+            let head = format!("{}, {}, {tools}.", machine.date, machine.name);
+            let text = format!("{head}\n\n{}\n\n![Instructions](plots/counts.svg)", table.markdown());
             table::write_block(&counts::folder().join("RESULTS.md"), "counts", &text)?;
-            println!("saved: benches/baseline.json, benches/RESULTS.md");
+            fs::write(counts::folder().join("plots/counts.svg"), bars(&rows, &baseline.costs, head).svg())?;
+            println!("saved: benches/baseline.json, benches/RESULTS.md, benches/plots/counts.svg");
             return Ok(true);
         }
         let mut baseline = Baseline::load(&counts::baseline())?;
@@ -162,6 +165,23 @@ fn table(rows: &[Row], costs: &BTreeMap<String, Cost>) -> Table {
     table
 }
 
+/// The same as bars, without the request's own making.
+fn bars(rows: &[Row], costs: &BTreeMap<String, Cost>, below: String) -> Bars {
+    let instructions = |name: &str| costs.get(name).map_or(f64::NAN, |cost| cost.instructions);
+    let harness = instructions(HARNESS);
+    let bar = |row: &Row| {
+        let value = instructions(&row.name) - harness;
+        let bare = ["bare", "noop"].iter().any(|without| row.name.starts_with(without));
+        Bar { name: row.name.clone(), value, note: figure(value), ours: !bare }
+    };
+    Bars {
+        title: "Instructions of a request, in process".to_owned(),
+        below,
+        bars: rows.iter().filter(|row| row.name != HARNESS).map(bar).collect(),
+        mark: Some(instructions("bare") - harness),
+    }
+}
+
 fn signed(number: f64) -> String {
     let text = figure(number);
     if text.starts_with('-') || text == "0" { text } else { format!("+{text}") }
@@ -184,5 +204,9 @@ mod tests {
         let table = table(&rows, &costs);
         assert_eq!(table.rows[1], ["bare: w", "9,000", "8,000", "", "19", "10", "", ""]);
         assert_eq!(table.rows[2], ["pair: w", "8,500", "7,500", "-500", "20.5", "11.5", "+1.5", "0.90"]);
+        let bars = bars(&rows, &costs, String::new());
+        let shown: Vec<_> = bars.bars.iter().map(|bar| (bar.name.as_str(), bar.value, bar.ours)).collect();
+        assert_eq!(shown, [("bare", 8000.0, false), ("pair", 7500.0, true)]);
+        assert_eq!(bars.mark, Some(8000.0));
     }
 }

@@ -137,6 +137,16 @@ impl Entrant {
     }
 }
 
+impl Entrant {
+    /// The mode of `larder-versus` whose requests can be counted in process.
+    pub(super) fn counted(&self) -> Option<&'static str> {
+        match self.start {
+            Start::Mode(mode) if mode != "hyper" => Some(mode),
+            _ => None,
+        }
+    }
+}
+
 fn answers(port: u16) -> bool {
     http::get(port, "/page").is_ok_and(|answer| answer.status == 200)
 }

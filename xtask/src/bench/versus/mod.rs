@@ -25,7 +25,7 @@ use self::{
 };
 use super::{
     baseline::figure,
-    counts::{built, folder},
+    counts::{built, folder, instructions},
     machine::Machine,
     plot::{Bar, Bars},
     table::{Table, write_block},
@@ -54,13 +54,13 @@ pub(super) struct Versus {
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     only: Vec<String>,
 
-    /// Install wrk, nginx, HAProxy, Varnish, Redis and venv with apt-get where they are missing; root on Debian needs no flag.
+    /// Install wrk, nginx, HAProxy, Varnish, Redis, venv and valgrind with apt-get where they are missing; root on Debian needs no flag.
     #[arg(long)]
     install: bool,
 }
 
 /// A program that is used, and the package that has it.
-const PROGRAMS: [(&[&str], &str); 7] = [
+const PROGRAMS: [(&[&str], &str); 8] = [
     (&["wrk"], "wrk"),
     (&["taskset"], "util-linux"),
     (&["nginx"], "nginx-light"),
@@ -68,13 +68,19 @@ const PROGRAMS: [(&[&str], &str); 7] = [
     (&["varnishd"], "varnish"),
     (&["redis-server", "valkey-server"], "redis-server"),
     (&["python3"], "python3-venv"),
+    (&["valgrind"], "valgrind"),
 ];
 
 /// What came of one entrant.
 struct Turns {
     entrant: &'static Entrant,
     loads: Result<Vec<Load>, String>,
+    /// Of a request, where it can be made in process, and valgrind is there.
+    instructions: Option<f64>,
 }
+
+/// The requests of the longer and of the shorter run under callgrind; some need a hundred times what others do.
+const COUNTED: [u64; 2] = [2200, 200];
 
 impl Versus {
     /// Measures, prints and writes.
@@ -100,7 +106,15 @@ impl Versus {
             }
             everybody.push((entrant, running.map_err(|error| in_a_line(&error))));
         }
-        let turns = self.rounds(&everybody, &ground)?;
+        let mut turns = self.rounds(&everybody, &ground)?;
+        for turns in turns.iter_mut().filter(|turns| turns.loads.is_ok()) {
+            run::check_interrupted()?;
+            let count = |mode| instructions(&ground.program, mode, COUNTED);
+            match turns.entrant.counted().map(count).transpose() {
+                Ok(instructions) => turns.instructions = instructions,
+                Err(error) => eprintln!("{} is not counted: {error:#}", turns.entrant.name),
+            }
+        }
         drop((fast, place));
         self.report(&turns)
     }
@@ -134,6 +148,7 @@ impl Versus {
             .map(|(entrant, running)| Turns {
                 entrant,
                 loads: running.as_ref().map(|_| Vec::new()).map_err(String::clone),
+                instructions: None,
             })
             .collect();
         for round in 1..=self.rounds {
@@ -308,13 +323,22 @@ fn median(mut figures: Vec<f64>) -> f64 {
 }
 
 fn table(turns: &[Turns], bare: &[Load]) -> Table {
-    let mut table =
-        Table::new(&["server", "requests/s", "least–most", "ratio", "CPU µs/request", "ratio by CPU time"]);
-    for Turns { entrant, loads } in turns {
+    let mut table = Table::new(&[
+        "server",
+        "requests/s",
+        "least–most",
+        "ratio",
+        "CPU µs/request",
+        "ratio by CPU time",
+        "instructions over bare",
+    ]);
+    let first = turns.iter().find(|turns| turns.entrant.name == BARE).and_then(|turns| turns.instructions);
+    for Turns { entrant, loads, instructions } in turns {
         match loads {
             Err(why) => table.row([
                 entrant.name.to_owned(),
                 format!("skipped: {why}"),
+                String::new(),
                 String::new(),
                 String::new(),
                 String::new(),
@@ -332,6 +356,7 @@ fn table(turns: &[Turns], bare: &[Load]) -> Table {
                     format!("{ratio:.3}"),
                     format!("{:.2}", median(loads.iter().map(Load::micros).collect())),
                     format!("{by_cpu:.3}"),
+                    instructions.zip(first).map_or_else(String::new, |(mine, bare)| figure(mine - bare)),
                 ]);
             }
         }
@@ -342,7 +367,7 @@ fn table(turns: &[Turns], bare: &[Load]) -> Table {
 /// What the README shows: the two ratios.
 fn short(turns: &[Turns], bare: &[Load]) -> Table {
     let mut table = Table::new(&["a hit of 1 KiB", "requests/s, ratio", "CPU time, ratio"]);
-    for Turns { entrant, loads } in turns {
+    for Turns { entrant, loads, .. } in turns {
         if let Ok(loads) = loads {
             let (ratio, by_cpu) = ratios(loads, bare);
             table.row([entrant.name.to_owned(), format!("{ratio:.2}"), format!("{by_cpu:.2}")]);
@@ -392,12 +417,12 @@ mod tests {
     fn who_was_skipped_is_named_in_the_table_with_the_reason() {
         let bare = vec![load(200.0, 5.0)];
         let turns = [
-            Turns { entrant: &ALL[0], loads: Ok(bare.clone()) },
-            Turns { entrant: &ALL[3], loads: Ok(vec![load(100.0, 4.0)]) },
-            Turns { entrant: &ALL[13], loads: Err("nginx is not installed".into()) },
+            Turns { entrant: &ALL[0], loads: Ok(bare.clone()), instructions: Some(7000.0) },
+            Turns { entrant: &ALL[3], loads: Ok(vec![load(100.0, 4.0)]), instructions: Some(9500.0) },
+            Turns { entrant: &ALL[13], loads: Err("nginx is not installed".into()), instructions: None },
         ];
         let table = table(&turns, &bare);
-        assert_eq!(table.rows[1][3..], ["0.500", "4.00", "1.250"]);
+        assert_eq!(table.rows[1][3..], ["0.500", "4.00", "1.250", "2,500"]);
         assert_eq!(table.rows[2][..2], [ALL[13].name, "skipped: nginx is not installed"]);
         assert_eq!(short(&turns, &bare).rows.len(), 2);
         assert_eq!(
