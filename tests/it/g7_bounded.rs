@@ -278,6 +278,26 @@ async fn ten_thousand_values_of_a_field_make_no_more_variants_than_allowed() {
 }
 
 #[tokio::test]
+async fn half_as_many_variants_as_are_allowed_all_find_room_and_are_forgotten_wherever_they_moved() {
+    let (app, runs) = always_saying(&[("vary", "x-language")]);
+    let cache = timeless(&Memory::new());
+    let app = app.layer(cache_page(60).cache(&cache).tags(["pages"]).max_variants(800));
+    let ask_all = async || {
+        let mut hits = 0;
+        for n in 0..400 {
+            hits += usize::from(ask(&app, get_with("/", &[("x-language", &n.to_string())])).await.is_hit());
+        }
+        hits
+    };
+    assert_eq!(ask_all().await, 0);
+    let kept = ask_all().await;
+    assert!((397..=400).contains(&kept), "{kept}: without moving, more than twenty are pushed out");
+    assert_eq!(runs.count(), 800 - kept);
+    cache.invalidate(["pages"]).await.unwrap();
+    assert_eq!(ask_all().await, 0);
+}
+
+#[tokio::test]
 async fn ten_thousand_users_do_not_push_out_what_everybody_reads() {
     let store = Memory::new();
     let (app, runs) = always_saying(&[("vary", "accept-language")]);

@@ -4,9 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use crate::error::Error;
+use crate::text::Text;
 
 /// A namespace: everything under one key prefix. `clear` and tags stay within it.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -70,8 +69,9 @@ impl fmt::Debug for Space {
 /// Two keys are equal only if their whole identities are. A backend that keeps keys in memory compares
 /// [`identity`](Self::identity); one that talks to a server uses [`name`](Self::name), and what it reads back
 /// carries the identity again, so that a hash alone never decides.
+#[derive(Clone)]
 pub struct Key {
-    identity: SmallVec<[u8; 192]>,
+    identity: Text,
     /// Where the part begins that is hashed in [`name`](Self::name).
     hashed_from: u32,
     /// How much of `identity` is that of the key which this one was extended from; 0 if it was not.
@@ -82,7 +82,7 @@ impl Key {
     /// The key of a value: `prefix:version:key`.
     pub fn value(space: &Space, version: u64, key: &str) -> Self {
         let mut identity = front(space, version);
-        identity.extend_from_slice(key.as_bytes());
+        identity.extend(key.as_bytes());
         Self { hashed_from: NOWHERE, identity, group: 0 }
     }
 
@@ -92,7 +92,7 @@ impl Key {
     /// Of what is called by a hash, the identity is not known: such a key is good for removing it where it is called so, not
     /// for reading it.
     pub fn named(name: &str) -> Option<Self> {
-        let identity = SmallVec::from_slice(name.as_bytes());
+        let identity = Text::of(name.as_bytes());
         version_end(&identity).map(|_| Self { hashed_from: NOWHERE, identity, group: 0 })
     }
 
@@ -108,13 +108,13 @@ impl Key {
         let kind = rest.iter().take_while(|b| b.is_ascii_lowercase()).count();
         let hashed = kind > 0 && rest.get(kind) == Some(&b'.') && rest[kind..].iter().any(|b| *b < b' ');
         let hashed_from = if hashed { end(&identity[..=start + kind]) } else { NOWHERE };
-        Some(Self { identity: SmallVec::from_slice(identity), hashed_from, group: 0 })
+        Some(Self { identity: Text::of(identity), hashed_from, group: 0 })
     }
 
     /// Begins the key of something with a long identity; see [`KeyBuilder`].
     pub fn builder(space: &Space, version: u64, kind: &'static str) -> KeyBuilder {
         let mut identity = front(space, version);
-        identity.extend(kind.bytes());
+        identity.extend(kind.as_bytes());
         identity.push(b'.');
         KeyBuilder { hashed_from: end(&identity), identity, group: 0 }
     }
@@ -122,19 +122,19 @@ impl Key {
     /// Goes on building: the key of something that belongs to this one.
     pub fn extend(&self) -> KeyBuilder {
         let group = if self.group == 0 { end(&self.identity) } else { self.group };
-        KeyBuilder { identity: SmallVec::from_slice(&self.identity), hashed_from: self.hashed_from, group }
+        KeyBuilder { identity: self.identity.clone(), hashed_from: self.hashed_from, group }
     }
 
     /// A record of the namespace itself (tags, fence): `prefix:kind:name`. `kind` is not a number, so it is never
     /// anybody's version. What core's own protocol keeps is called `space`, `fence` (both with no name) and `tag`.
     pub fn record(space: &Space, kind: &str, name: &str) -> Self {
-        let mut identity = SmallVec::new();
-        identity.extend_from_slice(space.prefix().as_bytes());
+        let mut identity = Text::new();
+        identity.extend(space.prefix().as_bytes());
         identity.push(b':');
-        identity.extend_from_slice(kind.as_bytes());
+        identity.extend(kind.as_bytes());
         identity.push(b':');
         let hashed_from = end(&identity);
-        identity.extend_from_slice(name.as_bytes());
+        identity.extend(name.as_bytes());
         let short = name.len() <= 100 && name.bytes().all(|b| b > b' ' && b != 0x7f);
         Self { hashed_from: if short { NOWHERE } else { hashed_from }, identity, group: 0 }
     }
@@ -189,14 +189,6 @@ impl Key {
     }
 }
 
-// A slice at once; what is derived goes byte by byte.
-impl Clone for Key {
-    fn clone(&self) -> Self {
-        let Self { ref identity, hashed_from, group } = *self;
-        Self { identity: SmallVec::from_slice(identity), hashed_from, group }
-    }
-}
-
 /// 160 bits, in hex.
 fn hash(identity: &[u8]) -> String {
     let mut hash = blake3::hash(identity).to_hex().to_string();
@@ -207,7 +199,7 @@ fn hash(identity: &[u8]) -> String {
 // What a key was extended from is no part of it.
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        self.hashed_from == other.hashed_from && self.identity == other.identity
+        self.hashed_from == other.hashed_from && *self.identity == *other.identity
     }
 }
 
@@ -215,7 +207,7 @@ impl Eq for Key {}
 
 impl std::hash::Hash for Key {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.identity.hash(state);
+        (*self.identity).hash(state);
         self.hashed_from.hash(state);
     }
 }
@@ -227,9 +219,9 @@ impl fmt::Debug for Key {
 }
 
 /// Builds a key out of parts that can't run into each other: each is written with its length.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct KeyBuilder {
-    identity: SmallVec<[u8; 192]>,
+    identity: Text,
     hashed_from: u32,
     group: u32,
 }
@@ -242,13 +234,6 @@ fn end(identity: &[u8]) -> u32 {
     u32::try_from(identity.len()).unwrap_or(NOWHERE)
 }
 
-impl Clone for KeyBuilder {
-    fn clone(&self) -> Self {
-        let Self { ref identity, hashed_from, group } = *self;
-        Self { identity: SmallVec::from_slice(identity), hashed_from, group }
-    }
-}
-
 impl KeyBuilder {
     /// Adds a part.
     #[inline]
@@ -258,11 +243,11 @@ impl KeyBuilder {
             Ok(short) if short < u8::MAX => self.identity.push(short),
             _ => {
                 self.identity.push(u8::MAX);
-                self.identity.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+                self.identity.extend(&(bytes.len() as u64).to_be_bytes());
             }
         }
         if !bytes.is_empty() {
-            self.identity.extend_from_slice(bytes);
+            self.identity.extend(bytes);
         }
         self
     }
@@ -290,16 +275,16 @@ impl KeyBuilder {
     }
 }
 
-fn front(space: &Space, version: u64) -> SmallVec<[u8; 192]> {
-    let mut identity = SmallVec::new();
+fn front(space: &Space, version: u64) -> Text {
+    let mut identity = Text::new();
     if !space.prefix().is_empty() {
-        identity.extend_from_slice(space.prefix().as_bytes());
+        identity.extend(space.prefix().as_bytes());
     }
     identity.push(b':');
     if version == 1 {
         identity.push(b'1');
     } else {
-        identity.extend_from_slice(version.to_string().as_bytes());
+        identity.extend(version.to_string().as_bytes());
     }
     identity.push(b':');
     identity

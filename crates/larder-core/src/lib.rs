@@ -46,6 +46,7 @@ mod settled;
 mod sync;
 mod tag;
 mod tag_pattern;
+mod text;
 mod timeout;
 mod url;
 pub mod warm;

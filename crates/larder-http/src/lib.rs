@@ -115,7 +115,7 @@ pub use coding::{Coding, CodingWeights, Form, coding_weights};
 pub use date::{UnixMillis, format_date, parse_date};
 pub use delta::Delta;
 pub use etag::{EntityTag, quote_etag};
-pub use field::{canonical_field, canonical_field_unordered, joined_cookies};
+pub use field::{canonical_field, canonical_field_unordered, joined_cookies, with_canonical_value};
 pub use freshness::{Freshness, Timing};
 pub use hop::strip_hop_by_hop;
 pub use lifetime::{explicit_lifetime, heuristic_lifetime, is_heuristically_cacheable};

@@ -16,7 +16,8 @@ use axum::extract::OriginalUri;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use larder_core::{Cache, Key, KeyBuilder};
-use larder_http::{VaryFields, canonical_field, canonical_field_unordered, joined_cookies};
+use larder_http::{VaryFields, joined_cookies, with_canonical_value};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::admit::{Facts, Hosts, ROUTING_FIELDS};
 use crate::keys::Told;
@@ -209,19 +210,18 @@ impl Identity {
         usize::try_from(hasher.finish() % groups as u64).unwrap_or(0)
     }
 
-    fn canonical(&self, name: &HeaderName, headers: &HeaderMap, out: &mut Vec<u8>) {
-        let mut sink = |bytes: &[u8]| out.extend_from_slice(bytes);
+    fn with_canonical<R>(
+        &self,
+        name: &HeaderName,
+        headers: &HeaderMap,
+        with: impl FnOnce(Option<&[u8]>) -> R,
+    ) -> R {
         match &self.cookies {
             // Of the cookies, only those count that the handler sees.
             Some(counted) if *name == header::COOKIE => {
-                let mut seen = HeaderMap::new();
-                if !counted.is_empty() {
-                    seen.insert(header::COOKIE, counted.clone());
-                }
-                canonical_field(name, &seen, &mut sink);
+                with(Some(counted.as_bytes()).filter(|counted| !counted.is_empty()))
             }
-            _ if self.unordered => canonical_field_unordered(name, headers, &mut sink),
-            _ => canonical_field(name, headers, &mut sink),
+            _ => with_canonical_value(name, headers, self.unordered, with),
         }
     }
 
@@ -229,24 +229,18 @@ impl Identity {
     pub(crate) fn variant(&self, fields: &VaryFields, headers: &HeaderMap, everybody: bool) -> Variant {
         let mut b = self.primary.extend();
         b.mark(b'v');
-        let mut value: Vec<u8> = Vec::new();
         for name in fields.iter() {
             b.mark(b'=').part(name.as_str().as_bytes());
-            value.clear();
-            self.canonical(name, headers, &mut value);
-            if let Some(inner) = &self.inner {
-                let outside = value.len();
-                self.canonical(name, inner, &mut value);
-                if value[..outside] == value[outside..] {
-                    value.truncate(outside);
+            self.with_canonical(name, headers, |value| {
+                said(&mut b, name, value);
+                if let Some(inner) = &self.inner {
+                    self.with_canonical(name, inner, |inside| {
+                        if inside != value {
+                            said(b.mark(b'&'), name, inside);
+                        }
+                    });
                 }
-            }
-            // Credentials stand in keys and entries as digests only.
-            if is_sensitive(name) {
-                b.part(blake3::hash(&value).as_bytes());
-            } else {
-                b.part(&value);
-            }
+            });
         }
         let digest = self.digest.filter(|_| !everybody);
         match &digest {
@@ -254,6 +248,15 @@ impl Identity {
             None => b.mark(b'a'),
         };
         Variant { key: b.build(), credentialed: digest.is_some() }
+    }
+}
+
+/// Adds what a request says in a field. Credentials stand in keys and entries as digests only.
+fn said(b: &mut KeyBuilder, name: &HeaderName, value: Option<&[u8]>) {
+    match value {
+        None => _ = b.mark(b'-'),
+        Some(value) if is_sensitive(name) => _ = b.mark(b'+').part(blake3::hash(value).as_bytes()),
+        Some(value) => _ = b.mark(b'+').part(value),
     }
 }
 
@@ -277,19 +280,29 @@ impl Variant {
 
     /// The two slots it may stand in.
     pub(crate) fn slots(&self, primary: &Identity, limit: u32) -> [Key; 2] {
-        let hash = blake3::hash(self.key.identity());
-        let half = (limit / 2).max(1);
-        let pick = |at: usize| {
-            let bytes = &hash.as_bytes()[at..at + 4];
-            u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) % half
-        };
-        // Two halves, so that the two slots of a variant are never the same one.
-        [pick(0), half + pick(4)].map(|slot| {
-            let mut b = primary.primary.extend();
-            b.mark(if self.credentialed { b'C' } else { b'A' }).part(&slot.to_le_bytes());
-            b.build()
-        })
+        self.places(limit).map(|place| self.slot(primary, place))
     }
+
+    /// The numbers of these slots.
+    pub(crate) fn places(&self, limit: u32) -> [u32; 2] {
+        places(self.key.identity(), limit)
+    }
+
+    /// The slot of this number.
+    pub(crate) fn slot(&self, primary: &Identity, place: u32) -> Key {
+        let mut b = primary.primary.extend();
+        b.mark(if self.credentialed { b'C' } else { b'A' }).part(&place.to_le_bytes());
+        b.build()
+    }
+}
+
+/// The numbers of the two slots in which a variant of this identity may stand. The hash is the same in all processes; it is no secret, and decides
+/// nothing.
+pub(crate) fn places(identity: &[u8], limit: u32) -> [u32; 2] {
+    let hash = xxh3_64(identity);
+    let half = (limit / 2).max(1);
+    // Two halves, so that the two slots of a variant are never the same one.
+    [(hash as u32) % half, half + ((hash >> 32) as u32) % half]
 }
 
 /// The tag of a request's URL, whatever the request's method.

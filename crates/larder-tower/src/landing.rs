@@ -27,6 +27,7 @@ use crate::outer::Added;
 use crate::passes::{PASS_MILLIS, Passes, Route};
 use crate::record::Record;
 use crate::respond;
+use crate::slots::Seat;
 use crate::stale::Renewal;
 use crate::varied::Varied;
 
@@ -357,12 +358,10 @@ impl Place<'_> {
             return Ok(Some(vec![primary.clone()]));
         }
         let untagged = Stamp::untagged(stamp.space);
-        let slot = self.slot(keys.into_iter().skip(1).zip(found));
-        let stored = slot.iter().cloned().collect();
-        let mut entries: Vec<(Key, Entry)> = slot
-            .into_iter()
-            .map(|slot| (slot, Entry::new(page.clone().into_value(), until, stamp.clone())))
-            .collect();
+        let Seat { slot, moved: mut entries } =
+            Seat::of(&self, cache, [found.next().flatten(), found.next().flatten()]).await?;
+        let stored = vec![slot.clone()];
+        entries.push((slot, Entry::new(page.into_value(), until, stamp)));
         let noted = record.note(self.fields);
         cache.attached::<Varied>().note(primary, &record.sets);
         let outlived =
@@ -391,19 +390,6 @@ impl Place<'_> {
                 && there.meta.timing.request_time > page.meta.timing.request_time
         };
         record.page.as_ref().is_some_and(newer)
-    }
-
-    /// The slot to store the variant in: its own from before, else a free one, else the one with the older page.
-    fn slot(&self, slots: impl Iterator<Item = (Key, Option<Entry>)>) -> Option<Key> {
-        let age = |entry: &Option<Entry>| {
-            let page = entry.as_ref().and_then(|e| Record::from_entry(e).ok()).and_then(|r| r.page.clone());
-            match page {
-                None => 1,
-                Some(page) if *page.meta.key == *self.variant.key().identity() => 0,
-                Some(page) => page.meta.timing.response_time.max(2),
-            }
-        };
-        slots.min_by_key(|(_, entry)| age(entry)).map(|(slot, _)| slot)
     }
 }
 

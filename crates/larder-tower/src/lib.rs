@@ -57,6 +57,7 @@ mod respond;
 mod session;
 mod settings;
 mod shared;
+mod slots;
 mod stale;
 mod tag_pattern;
 mod turns;

@@ -41,16 +41,28 @@ pub(crate) fn look_now(
     {
         return Some(Found::Hit(Arc::clone(page)));
     }
-    let Ok(record) = Record::from_entry(&entry) else { return None };
-    let mut seen = Seen::new(&record, entry.stale_since(), identity, key);
-    if !record.sets.is_empty() {
-        for candidate in candidates(&record.sets, identity, headers) {
-            for slot in candidate.variant.slots(identity, limit) {
-                seen.offer(&candidate, cache.lookup_now_at(&slot, now)?.as_ref(), now);
+    let decoded;
+    let record = match Record::in_memory(&entry) {
+        Some(record) => record,
+        None => {
+            decoded = Record::from_entry(&entry).ok()?;
+            &*decoded
+        }
+    };
+    let mut seen = Seen::new(record, entry.stale_since(), identity, key);
+    // Where no other process writes, a variant that stands in one slot does not stand in the other.
+    let once = !cache.capabilities().shared;
+    let mut at_hand = true;
+    each_candidate(&record.sets, identity, headers, |candidate| {
+        for place in candidate.variant.places(limit) {
+            let slot = candidate.variant.slot(identity, place);
+            let Some(entry) = cache.lookup_now_at(&slot, now) else { return at_hand = false };
+            if seen.offer(&candidate, entry.as_ref(), now) && once {
+                break;
             }
         }
-    }
-    Some(seen.best(now))
+    });
+    at_hand.then(|| seen.best(now))
 }
 
 /// A lookup that may wait, for the first of these identities that has a page. What can't be decoded is removed and is a miss.
@@ -100,17 +112,26 @@ struct Candidate {
 
 fn candidates(sets: &[VaryFields], identity: &Identity, headers: &HeaderMap) -> Vec<Candidate> {
     let mut candidates = Vec::new();
+    each_candidate(sets, identity, headers, |candidate| candidates.push(candidate));
+    candidates
+}
+
+fn each_candidate(
+    sets: &[VaryFields],
+    identity: &Identity,
+    headers: &HeaderMap,
+    mut see: impl FnMut(Candidate),
+) {
     for set in sets {
         // An empty list was noted by a page that differs by credentials alone: nothing for anonymous requests there.
         if !set.is_empty() || identity.is_credentialed() {
             let variant = identity.variant(set, headers, false);
-            candidates.push(Candidate { variant, widened: false });
+            see(Candidate { variant, widened: false });
         }
         if identity.is_credentialed() && !set.is_empty() {
-            candidates.push(Candidate { variant: identity.variant(set, headers, true), widened: true });
+            see(Candidate { variant: identity.variant(set, headers, true), widened: true });
         }
     }
-    candidates
 }
 
 /// The newest usable page among those offered.
@@ -138,21 +159,31 @@ impl<'a> Seen<'a> {
         Self { record, marked, identity, key, best: None, usable: None, stale: false }
     }
 
-    fn offer(&mut self, candidate: &Candidate, entry: Option<&Entry>, now: UnixMillis) {
-        let Some(entry) = entry else { return };
-        let Ok(record) = Record::from_entry(entry) else { return };
-        let Some(page) = &record.page else { return };
+    /// Whether it is a fresh page of this candidate.
+    fn offer(&mut self, candidate: &Candidate, entry: Option<&Entry>, now: UnixMillis) -> bool {
+        let Some(entry) = entry else { return false };
+        let decoded;
+        let record = match Record::in_memory(entry) {
+            Some(record) => record,
+            None => {
+                let Ok(record) = Record::from_entry(entry) else { return false };
+                decoded = record;
+                &*decoded
+            }
+        };
+        let Some(page) = &record.page else { return false };
         // The slot is shared; only the whole identity says whose page this is.
         let its_own = *page.meta.key == *candidate.variant.key().identity();
-        if its_own && (!candidate.widened || page.meta.flags.widened) {
-            self.take(page, entry.stale_since(), now);
-        }
+        its_own
+            && (!candidate.widened || page.meta.flags.widened)
+            && self.take(page, entry.stale_since(), now) == Freshness::Fresh
     }
 
-    fn take(&mut self, page: &Arc<StoredResponse>, marked: Option<UnixMillis>, now: UnixMillis) {
+    fn take(&mut self, page: &Arc<StoredResponse>, marked: Option<UnixMillis>, now: UnixMillis) -> Freshness {
         let timing = timing(page, marked);
         let newer = |than: &Timing| than.response_time < timing.response_time;
-        match timing.freshness(now) {
+        let freshness = timing.freshness(now);
+        match freshness {
             Freshness::Fresh => {
                 if self.best.as_ref().is_none_or(|best| newer(&best.meta.timing)) {
                     self.best = Some(Arc::clone(page));
@@ -165,6 +196,7 @@ impl<'a> Seen<'a> {
                 }
             }
         }
+        freshness
     }
 
     fn best(mut self, now: UnixMillis) -> Found {

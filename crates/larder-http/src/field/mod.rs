@@ -38,7 +38,11 @@ use crate::directives::closing_quote;
 use http::{HeaderMap, HeaderName, header};
 use preferences::by_weight;
 pub(crate) use preferences::weight;
+use smallvec::SmallVec;
 use std::borrow::Cow;
+
+/// A field's canonical value. Most are short, and every look at a variant makes one.
+type Text = SmallVec<[u8; 128]>;
 
 /// Writes name and canonical value of one request field, in pieces, to `sink`.
 ///
@@ -56,26 +60,61 @@ pub fn canonical_field_unordered(name: &HeaderName, headers: &HeaderMap, sink: &
 
 fn canonical(name: &HeaderName, headers: &HeaderMap, unordered: bool, sink: &mut dyn FnMut(&[u8])) {
     netstring(name.as_str().as_bytes(), sink);
-    if !headers.contains_key(name) {
-        return sink(b"-,");
+    with_canonical_value(name, headers, unordered, |value| match value {
+        Some(value) => netstring(value, sink),
+        None => sink(b"-,"),
+    });
+}
+
+/// What `with` makes of the canonical value of one request field, without its name; of `None` if it isn't there. With `unordered`, languages of
+/// equal weight are in one order, as for [`canonical_field_unordered`].
+///
+/// ```
+/// # use http::{HeaderMap, header};
+/// let headers = HeaderMap::from_iter([(header::ACCEPT_LANGUAGE, "en-US, en;q=0.90".parse()?)]);
+/// let value = |name| larder_http::with_canonical_value(&name, &headers, false, |value| value.map(<[u8]>::to_vec));
+/// assert_eq!(value(header::ACCEPT_LANGUAGE).as_deref(), Some(&b"en-us,en;q=0.9"[..]));
+/// assert_eq!(value(header::ACCEPT), None);
+/// # Ok::<(), http::header::InvalidHeaderValue>(())
+/// ```
+pub fn with_canonical_value<R>(
+    name: &HeaderName,
+    headers: &HeaderMap,
+    unordered: bool,
+    with: impl FnOnce(Option<&[u8]>) -> R,
+) -> R {
+    let mut lines = headers.get_all(name).iter().map(|line| line.as_bytes());
+    let Some(first) = lines.next() else { return with(None) };
+    let second = lines.next();
+    let is_preference = *name == header::ACCEPT_LANGUAGE || *name == header::ACCEPT_ENCODING;
+    if second.is_none() && is_preference && is_one_name(first) {
+        return with(Some(first));
     }
+    let others = second.into_iter().chain(lines);
     if *name == header::COOKIE {
-        return netstring(&joined_cookies(headers).unwrap_or_default(), sink);
+        return with(joined_cookies(headers).as_deref());
     }
     if SINGLETONS.contains(name) {
-        let lines = headers.get_all(name).iter().map(|line| line.as_bytes());
-        // A line feed can't be part of a value, so two lines never look like one.
-        return netstring(&lines.collect::<Vec<_>>().join(&b'\n'), sink);
+        let mut all = Text::from_slice(first);
+        for line in others {
+            // A line feed can't be part of a value, so two lines never look like one.
+            all.push(b'\n');
+            all.extend_from_slice(line);
+        }
+        return with(Some(&all));
     }
-    let list = combined(name, headers);
-    let preferences = if *name == header::ACCEPT_ENCODING {
-        by_weight(&list, true)
-    } else if *name == header::ACCEPT_LANGUAGE {
-        by_weight(&list, unordered)
-    } else {
-        None
+    let list = combined(first, others);
+    let preferences = match is_preference {
+        true => by_weight(&list, unordered || *name == header::ACCEPT_ENCODING),
+        false => None,
     };
-    netstring(preferences.as_deref().unwrap_or(&list), sink);
+    with(Some(preferences.as_deref().unwrap_or(&list)))
+}
+
+/// Whether it is one name in lower case: a list of it alone is as it should be.
+fn is_one_name(line: &[u8]) -> bool {
+    !line.is_empty()
+        && line.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'*'))
 }
 
 /// All Cookie lines as one, joined with `; `: HTTP/2 and HTTP/3 let a client split them anywhere between two cookies
@@ -119,25 +158,34 @@ static SINGLETONS: [HeaderName; 13] = [
 ];
 
 fn netstring(bytes: &[u8], sink: &mut dyn FnMut(&[u8])) {
-    sink(bytes.len().to_string().as_bytes());
+    let mut digits = [b'0'; 20];
+    let (mut at, mut rest) = (digits.len(), bytes.len());
+    while at == digits.len() || rest > 0 {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    sink(&digits[at..]);
     sink(b":");
     sink(bytes);
     sink(b",");
 }
 
 /// All lines joined with commas, without whitespace around commas outside quotes.
-fn combined(name: &HeaderName, headers: &HeaderMap) -> Vec<u8> {
-    let mut list = Vec::new();
-    for (index, line) in headers.get_all(name).iter().enumerate() {
-        if index > 0 {
-            list.push(b',');
-        }
-        tighten(line.as_bytes().trim_ascii(), &mut list);
+fn combined<'a>(first: &'a [u8], others: impl Iterator<Item = &'a [u8]>) -> Text {
+    let mut list = Text::new();
+    tighten(first.trim_ascii(), &mut list);
+    for line in others {
+        list.push(b',');
+        tighten(line.trim_ascii(), &mut list);
     }
     list
 }
 
-fn tighten(line: &[u8], out: &mut Vec<u8>) {
+fn tighten(line: &[u8], out: &mut Text) {
+    if !line.iter().any(|byte| matches!(byte, b'"' | b' ' | b'\t')) {
+        return out.extend_from_slice(line);
+    }
     let mut at = 0;
     while let Some(&byte) = line.get(at) {
         at += 1;

@@ -1,34 +1,53 @@
 //! Preference lists: `gzip;q=0.5, br` ([RFC 9110 §12.4.2](https://www.rfc-editor.org/rfc/rfc9110#section-12.4.2)).
 
+use std::cmp::Ordering;
+
+use smallvec::SmallVec;
+
+use super::Text;
+
 /// `name;q=weight` members sorted by weight; `None` when it isn't such a list.
-pub(super) fn by_weight(list: &[u8], order_is_meaningless: bool) -> Option<Vec<u8>> {
-    let mut members = Vec::new();
+pub(super) fn by_weight(list: &[u8], order_is_meaningless: bool) -> Option<Text> {
+    let mut members: SmallVec<[(u16, &[u8]); 8]> = SmallVec::new();
     for member in list.split(|&b| b == b',').filter(|member| !member.is_empty()) {
-        let mut parts = member.splitn(2, |&b| b == b';');
-        let name = parts.next()?.trim_ascii_end().to_ascii_lowercase();
-        let weight = parts.next().map_or(Some(1000), weight)?;
-        let plain =
-            !name.is_empty() && name.iter().all(|b| b.is_ascii_alphanumeric() || b"-*_.+".contains(b));
+        let (name, weight) = match member.iter().position(|&b| b == b';') {
+            Some(at) => (member[..at].trim_ascii_end(), weight(&member[at + 1..])?),
+            None => (member.trim_ascii_end(), 1000),
+        };
+        let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'*' | b'_' | b'.' | b'+');
         // A name given twice has no weight that everybody would agree on.
-        if !plain || members.iter().any(|(_, known)| *known == name) {
+        if name.is_empty()
+            || !name.iter().all(plain)
+            || members.iter().any(|(_, known)| known.eq_ignore_ascii_case(name))
+        {
             return None;
         }
         members.push((weight, name));
     }
+    let letters = |name: &'_ [u8]| name.iter().map(u8::to_ascii_lowercase).collect::<Text>();
     members.sort_by(|(a, a_name), (b, b_name)| {
-        b.cmp(a)
-            .then_with(|| if order_is_meaningless { a_name.cmp(b_name) } else { std::cmp::Ordering::Equal })
+        b.cmp(a).then_with(|| match order_is_meaningless {
+            true => letters(a_name).cmp(&letters(b_name)),
+            false => Ordering::Equal,
+        })
     });
-    let mut out = Vec::new();
+    let mut out = Text::new();
     for (weight, name) in members {
         if !out.is_empty() {
             out.push(b',');
         }
-        out.extend_from_slice(&name);
+        let begin = out.len();
+        out.extend_from_slice(name);
+        out[begin..].make_ascii_lowercase();
         match weight {
             1000 => {}
             0 => out.extend_from_slice(b";q=0"),
-            _ => out.extend_from_slice(format!(";q=0.{weight:03}").trim_end_matches('0').as_bytes()),
+            _ => {
+                out.extend_from_slice(b";q=0.");
+                let digits = [weight / 100, weight / 10 % 10, weight % 10].map(|digit| b'0' + digit as u8);
+                let zeros = digits.iter().rev().take_while(|digit| **digit == b'0').count();
+                out.extend_from_slice(&digits[..digits.len() - zeros]);
+            }
         }
     }
     Some(out)
