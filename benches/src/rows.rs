@@ -1,11 +1,16 @@
 //! The rows. To add one: a line in [`Row::ALL`], its router in [`Row::router`] and, where it sends something else than
 //! the plain request, its request in [`Row::request`].
 
+use std::task::{Context, Poll};
+
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use axum::{Router, routing::get};
 use http::{HeaderValue, Method, Request, Uri, header};
 use larder::prelude::*;
+use larder::{FetchFromCacheLayer, SiteService, UpdateCacheLayer};
+use tower::layer::layer_fn;
+use tower::{Service, ServiceBuilder};
 
 static SMALL: [u8; 1024] = [b'x'; 1024];
 static LARGE: [u8; 128 << 10] = [b'x'; 128 << 10];
@@ -34,16 +39,19 @@ const MANY: usize = 1_000_000;
 
 impl Row {
     /// Every row, the bare ones before those that are compared with them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         new("harness", "harness", "making the request and nothing else"),
         new("bare", "bare", "a handler behind a router: 1 KiB, four headers"),
         new("bare-same", "bare", "the same with the six fields more that a hit has"),
-        new("bare-post", "bare-post", "the same, asked by POST"),
+        new("bare-post", "bare-post", "the same, asked by POST, on a path without pages"),
         new("bare-128k", "bare-128k", "the same with 128 KiB"),
         new("bare-fresh", "bare-fresh", "the same, another URL each time"),
         new("bare-language", "bare-language", "the same, asked with Accept-Language"),
         new("page", "bare", "cache_page, a hit"),
         new("pair", "bare", "the pair around the router, a hit"),
+        new("pair-service", "bare", "the pair as a service, with no router around it, a hit"),
+        new("pair-between", "bare", "the pair with a middleware between that does nothing, a hit"),
+        new("noop-post", "bare-post", "a layer that does nothing, asked by POST"),
         new("post", "bare-post", "cache_page, passed by"),
         new("page-128k", "bare-128k", "cache_page, a hit of 128 KiB"),
         new("tags-3", "bare", "a hit on a page with 3 tags"),
@@ -63,7 +71,7 @@ impl Row {
     /// Its router, laid as `axum::serve` has it.
     pub fn router(&self) -> Router {
         let small = || get(page).post(page);
-        let route = |method| Router::new().route("/page", method);
+        let route = |method| Router::new().route(self.path(), method);
         let tagged = |tags: usize| small().layer(cache_page(900).tags((0..tags).map(|n| format!("tag:{n}"))));
         let routes: Router = match self.name {
             "bare-same" => route(get(same)),
@@ -71,6 +79,14 @@ impl Row {
             "page-128k" => route(get(large).layer(cache_page(900))),
             "page" | "post" => route(small().layer(cache_page(900))),
             "pair" => larder::site(route(small())).into_router(),
+            "pair-between" => Router::new().fallback_service(
+                ServiceBuilder::new()
+                    .layer(UpdateCacheLayer::new(900))
+                    .layer(layer_fn(Nothing))
+                    .layer(FetchFromCacheLayer::new())
+                    .service(route(small())),
+            ),
+            "noop-post" => route(small().layer(layer_fn(Nothing))),
             "tags-3" => route(tagged(3)),
             "tags-16" => route(tagged(16)),
             "tags-64" => route(tagged(64)),
@@ -92,13 +108,26 @@ impl Row {
         move |_| Router::new().route("/page", get(page).layer(layer.clone())).with_state(())
     }
 
+    /// What answers it: its router, as `axum::serve` has it, or the pair without a router around it.
+    pub(crate) fn app(&self) -> App {
+        match self.name {
+            "pair-service" => App::Site(larder::site(bare("/page")).into_service()),
+            _ => App::Router(self.router()),
+        }
+    }
+
+    /// Where its page is. What is posted goes where no page was ever made: nothing is to be forgotten there.
+    fn path(&self) -> &'static str {
+        if self.name.ends_with("post") { "/form" } else { "/page" }
+    }
+
     /// Its `n`th request.
     pub fn request(&self, n: usize) -> Request<Body> {
         let mut request = Request::new(Body::empty());
-        *request.uri_mut() = Uri::from_static("/page");
+        *request.uri_mut() = Uri::from_static(self.path());
         request.headers_mut().insert(header::HOST, HeaderValue::from_static("127.0.0.1:8000"));
         match self.name {
-            "post" | "bare-post" => *request.method_mut() = Method::POST,
+            "post" | "bare-post" | "noop-post" => *request.method_mut() = Method::POST,
             "miss" | "bare-fresh" => *request.uri_mut() = numbered(n),
             "pages-1000" => *request.uri_mut() = numbered(n % FEW),
             "pages-1000000" => *request.uri_mut() = numbered(n % MANY),
@@ -120,6 +149,35 @@ impl Row {
             "pages-1000000" => MANY,
             _ => 2 * FEW,
         }
+    }
+}
+
+fn bare(path: &str) -> Router {
+    Router::new().route(path, get(page).post(page)).with_state(())
+}
+
+/// An application, called as a server would.
+#[derive(Debug)]
+pub(crate) enum App {
+    Router(Router),
+    Site(SiteService),
+}
+
+/// A middleware that does nothing: what any layer costs.
+#[derive(Clone, Debug)]
+struct Nothing<S>(S);
+
+impl<S: Service<Request<Body>>> Service<Request<Body>> for Nothing<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> S::Future {
+        self.0.call(request)
     }
 }
 
@@ -212,7 +270,7 @@ mod tests {
             let (status, bytes) = says(row.name);
             let expected = match row.name {
                 "bare-same" => "larder; hit",
-                name if name.starts_with("bare") || name == "harness" => "",
+                name if name.starts_with("bare") || name == "harness" || name == "noop-post" => "",
                 "post" => "larder; fwd=method",
                 "miss" => "larder; fwd=uri-miss; stored",
                 _ => "larder; hit",

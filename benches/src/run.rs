@@ -1,22 +1,26 @@
 //! Sending a row's requests.
 
+use std::convert::Infallible;
 use std::hint::black_box;
 use std::io;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::Body;
+use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use tokio::runtime::{Builder, Runtime};
-use tower::ServiceExt as _;
+use tower::{Service, ServiceExt as _};
 
 use crate::Row;
+use crate::rows::App;
 
 /// A row whose application runs and is warm.
 #[derive(Debug)]
 pub struct Ready {
     row: Row,
-    app: Router,
+    app: App,
     runtime: Runtime,
 }
 
@@ -36,7 +40,7 @@ impl Ready {
     /// # Errors
     /// When there is no runtime to be had.
     pub fn cold(row: Row) -> io::Result<Self> {
-        Ok(Self { row, app: row.router(), runtime: runtime()? })
+        Ok(Self { row, app: row.app(), runtime: runtime()? })
     }
 
     /// Sends so many requests one after the other, from the `first`th on, and reads each answer to its end.
@@ -51,7 +55,11 @@ impl Ready {
     pub fn look(&self) -> (http::response::Parts, usize) {
         let request = self.row.request(self.row.warm_up());
         self.runtime.block_on(async {
-            let (head, body) = into_ok(self.app.clone().oneshot(request).await).into_parts();
+            let answer = match &self.app {
+                App::Router(router) => router.clone().oneshot(request).await,
+                App::Site(site) => site.clone().oneshot(request).await,
+            };
+            let (head, body) = into_ok(answer).into_parts();
             let bytes = body.collect().await.expect("a body from memory is whole").to_bytes();
             (head, bytes.len())
         })
@@ -104,9 +112,12 @@ fn runtime() -> io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
 }
 
-async fn send(app: &Router, row: &Row, first: usize, requests: usize) {
+async fn send(app: &App, row: &Row, first: usize, requests: usize) {
     for n in first..first + requests {
-        one(app, row, n).await;
+        match app {
+            App::Router(router) => one(router, row, n).await,
+            App::Site(site) => one(site, row, n).await,
+        }
     }
 }
 
@@ -116,7 +127,10 @@ async fn repeat(app: &Router, row: &Row, page: usize, requests: usize) {
     }
 }
 
-async fn one(app: &Router, row: &Row, n: usize) {
+async fn one<S>(app: &S, row: &Row, n: usize)
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
+{
     let request = row.request(n);
     if row.name == "harness" {
         black_box(request);
@@ -126,7 +140,7 @@ async fn one(app: &Router, row: &Row, n: usize) {
     black_box(body.map_or(0, |whole| whole.to_bytes().len()));
 }
 
-fn into_ok<T>(never_fails: Result<T, std::convert::Infallible>) -> T {
+fn into_ok<T>(never_fails: Result<T, Infallible>) -> T {
     match never_fails {
         Ok(value) => value,
         Err(never) => match never {},

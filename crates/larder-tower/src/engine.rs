@@ -46,7 +46,7 @@ pub(crate) struct Visit {
     pub(crate) identity: Identity,
     pub(crate) facts: Facts,
     /// The request's fields as the outermost end of the layer saw them.
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Arc<HeaderMap>,
     /// The URL, as it was before nested routers took a part of it away.
     pub(crate) uri: Uri,
     pub(crate) began: UnixMillis,

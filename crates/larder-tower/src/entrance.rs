@@ -124,7 +124,7 @@ impl Engine {
         {
             outer.want_again();
         }
-        let headers = parts.headers.clone();
+        let headers = Arc::new(parts.headers.clone());
         let enclosed = enclosed.cloned().unwrap_or_default();
         let cache = match role {
             Role::Renewal(_) => cache.beside_requests(),

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use axum::body::Body;
-use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
 use larder_core::flight::Leader;
 use larder_core::{Clock, Lease};
@@ -160,10 +159,10 @@ impl Engine {
         S: Cacheable<B>,
         B: http_body::Body + Send + 'static,
     {
-        let (mut parts, body) = request.into_parts();
-        if self.passes_on(&parts) {
-            return self.write_through(inner, parts, body);
+        if self.passes_on(request.method()) {
+            return self.write_through(inner, request);
         }
+        let (mut parts, body) = request.into_parts();
         self.settings().narrowing.apply(&mut parts);
         if self.asks_first(&parts) {
             let (engine, mut inner) = (self.clone(), inner.clone());
@@ -207,10 +206,10 @@ impl Engine {
         S: Cacheable<B>,
         B: http_body::Body + Send + 'static,
     {
-        let (mut parts, body) = request.into_parts();
-        if self.passes_on(&parts) {
-            return self.write_through(inner, parts, body);
+        if self.passes_on(request.method()) {
+            return self.write_through(inner, request);
         }
+        let (mut parts, body) = request.into_parts();
         self.settings().narrowing.apply(&mut parts);
         if !self.asks_first(&parts)
             && !self.settings().policy.is_shared()
@@ -223,18 +222,17 @@ impl Engine {
     }
 
     /// Whether it is a write, of which this layer's policy has no more to say than that it drops the pages of its URL.
-    fn passes_on(&self, parts: &Parts) -> bool {
-        !is_safe(&parts.method) && !self.settings().policy.is_shared()
+    fn passes_on(&self, method: &Method) -> bool {
+        !is_safe(method) && !self.settings().policy.is_shared()
     }
 
-    fn write_through<S, B>(&self, inner: &mut S, parts: Parts, body: B) -> PageFuture<S, B>
+    fn write_through<S, B>(&self, inner: &mut S, request: Request<B>) -> PageFuture<S, B>
     where
         S: Cacheable<B>,
         B: http_body::Body + Send + 'static,
     {
-        let written = Written::of(self, &parts);
-        let inner = Through::of(inner, Request::from_parts(parts, body));
-        PageFuture { kind: Kind::Write { inner, written } }
+        let written = Written::of(self, request.uri(), request.headers(), request.extensions());
+        PageFuture { kind: Kind::Write { inner: Through::of(inner, request), written } }
     }
 }
 

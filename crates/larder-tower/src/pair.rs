@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
+use http::{HeaderMap, Request, Response, Uri, header};
 use http_body::Body as _;
 use larder_core::{Attachment, Clock};
 use larder_http::{CACHE_STATUS, CacheControlPatch, Forward, Reason, StoredResponse};
@@ -170,7 +170,7 @@ impl Engine {
         }
         let visit = match self.enter(&parts, has_body(parts.version, &body), false) {
             Entrance::Bypass(Reason::Method) if !is_safe(&parts.method) => {
-                let written = Written::of(self, &parts);
+                let written = Written::of(self, &parts.uri, &parts.headers, &parts.extensions);
                 parts.extensions.insert(Ticket::passing());
                 let response = inner.call(Request::from_parts(parts, body));
                 return Box::pin(judged(judge, unsafe_method(response, written)));
@@ -192,21 +192,11 @@ impl Engine {
         visit.prepare(&mut parts.headers, false);
         let limit = self.settings().max_fill;
         let uri = parts.uri.clone();
+        let (facts, asked, clock) = (visit.facts, Arc::clone(&visit.headers), visit.cache.clock().clone());
+        let refreshes = visit.role.renewal().is_some();
         let ticket = Ticket(Arc::new(Mutex::new(State::Open(visit, uri))));
         parts.extensions.insert(ticket.clone());
         let witness = SessionWitness::of(&parts.extensions);
-        let (facts, asked) = match &*ticket.0.lock() {
-            State::Open(visit, _) => (visit.facts, visit.headers.clone()),
-            _ => Default::default(),
-        };
-        let clock = match &*ticket.0.lock() {
-            State::Open(visit, _) => visit.cache.clock().clone(),
-            _ => larder_core::Clock::system(),
-        };
-        let refreshes = match &*ticket.0.lock() {
-            State::Open(visit, _) => visit.role.renewal().is_some(),
-            _ => false,
-        };
         let response = inner.call(Request::from_parts(parts, body));
         let (own, detaches) = (ticket.clone(), outside.is_none() && !refreshes);
         let attaches = self.settings().attach;
@@ -407,13 +397,12 @@ fn placeholder(page: &StoredResponse, facts: crate::admit::Facts, now: u64) -> R
 
 /// Adds the cookies that a middleware between set on the way back: they are this visitor's, and so is the answer that carries them.
 fn with_cookies(mut answer: Response<Body>, came_back: &Response<Body>) -> Response<Body> {
-    let cookies: Vec<HeaderValue> = came_back.headers().get_all(header::SET_COOKIE).iter().cloned().collect();
-    if cookies.is_empty() {
+    if !came_back.headers().contains_key(header::SET_COOKIE) {
         return answer;
     }
     let headers = answer.headers_mut();
-    for cookie in cookies {
-        headers.append(header::SET_COOKIE, cookie);
+    for cookie in came_back.headers().get_all(header::SET_COOKIE) {
+        headers.append(header::SET_COOKIE, cookie.clone());
     }
     CacheControlPatch::default().private().apply(headers);
     answer

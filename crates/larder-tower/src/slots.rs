@@ -11,7 +11,7 @@ use crate::landing::Place;
 use crate::record::Record;
 
 /// How many pages make room for one, in a store in this process.
-const MOVES: usize = 4;
+const MOVES: usize = 2;
 /// The same where each look is a step to a server.
 const MOVES_AFAR: usize = 1;
 

@@ -3,7 +3,7 @@
 use http::HeaderMap;
 use larder_http::{CACHE_STATUS, CacheStatus, Forward, Reason};
 
-use crate::words::said;
+use crate::words::{bypassed, said};
 
 /// Says on a response that passed by why it did.
 pub(crate) fn say(headers: &mut HeaderMap, forward: Forward, reason: Option<Reason>) {
@@ -14,8 +14,5 @@ pub(crate) fn say(headers: &mut HeaderMap, forward: Forward, reason: Option<Reas
 
 /// The words for a request that was not for the cache.
 pub(crate) fn say_bypass(headers: &mut HeaderMap, reason: Reason) {
-    match reason {
-        Reason::Method => say(headers, Forward::Method, None),
-        other => say(headers, Forward::Bypass, Some(other)),
-    }
+    headers.append(CACHE_STATUS, bypassed(reason));
 }

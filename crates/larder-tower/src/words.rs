@@ -1,9 +1,10 @@
 //! The values of the fields that every hit has, which are the same few again and again: what was written once is kept.
 
 use std::cell::RefCell;
+use std::sync::LazyLock;
 
 use http::HeaderValue;
-use larder_http::{CacheStatus, Forward};
+use larder_http::{CacheStatus, Forward, Reason};
 
 /// How many words a thread keeps; a word's place follows from its number.
 const PLACES: usize = 256;
@@ -43,10 +44,6 @@ thread_local! {
 
 /// `Cache-Status`. Of an ordinary hit it is kept.
 pub(crate) fn said(status: &CacheStatus) -> HeaderValue {
-    static BY_METHOD: HeaderValue = HeaderValue::from_static("larder; fwd=method");
-    if *status == CacheStatus::forward(Forward::Method) {
-        return BY_METHOD.clone();
-    }
     let Some(ttl) = status.ttl.filter(|ttl| *status == CacheStatus::hit(*ttl)) else {
         return status.to_value();
     };
@@ -69,10 +66,30 @@ pub(crate) fn said(status: &CacheStatus) -> HeaderValue {
     kept.ok().flatten().unwrap_or_else(|| status.to_value())
 }
 
+/// `Cache-Status` of a request that was not for the cache. The words are few, and are written once.
+pub(crate) fn bypassed(reason: Reason) -> HeaderValue {
+    static BY_METHOD: HeaderValue = HeaderValue::from_static("larder; fwd=method");
+    static OTHERS: LazyLock<Vec<HeaderValue>> = LazyLock::new(|| {
+        let of = |reason: &Reason| CacheStatus::forward(Forward::Bypass).reason(*reason).to_value();
+        // For as long as the process lives: whoever says them does not count who else does.
+        let forever = |value: HeaderValue| match value.to_str() {
+            Ok(text) => HeaderValue::from_static(Box::leak(text.into())),
+            Err(_) => value,
+        };
+        Reason::ALL.iter().map(of).map(forever).collect()
+    });
+    match reason {
+        Reason::Method => BY_METHOD.clone(),
+        other => match OTHERS.get(other as usize) {
+            Some(said) => said.clone(),
+            None => CacheStatus::forward(Forward::Bypass).reason(other).to_value(),
+        },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use larder_http::Reason;
 
     #[test]
     fn every_number_of_seconds_is_written_as_a_number() {
@@ -89,10 +106,16 @@ mod tests {
                 assert_eq!(said(&status), status.to_value(), "{ttl}, round {round}");
             }
         }
-        let passed = CacheStatus::forward(Forward::Method);
-        assert_eq!(said(&passed), passed.to_value());
         let keyed = CacheStatus::hit(1).reason(Reason::CookieKeyed);
         assert_eq!(said(&keyed), "larder; hit; ttl=1; detail=cookie-keyed");
         assert_eq!(said(&CacheStatus::hit(1)), "larder; hit; ttl=1");
+    }
+
+    #[test]
+    fn each_reason_to_pass_by_is_said_by_its_own_word() {
+        for reason in Reason::ALL.iter().copied().filter(|reason| *reason != Reason::Method) {
+            assert_eq!(bypassed(reason), format!("larder; fwd=bypass; detail={reason}"));
+        }
+        assert_eq!(bypassed(Reason::Method), "larder; fwd=method");
     }
 }

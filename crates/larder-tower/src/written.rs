@@ -6,16 +6,17 @@ use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::Body;
+use axum::extract::OriginalUri;
 use bytes::Bytes;
 use foldhash::fast::FixedState;
-use http::request::Parts;
-use http::{HeaderValue, Response, StatusCode, Uri, header};
+use http::uri::PathAndQuery;
+use http::{Extensions, HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 use larder_core::Cache;
 use larder_http::Reason;
 
 use crate::engine::{Engine, into_body, say_bypass};
 use crate::forget::forget_whoever_waits;
-use crate::identity::{self, Whence, original};
+use crate::identity::{self, Whence};
 use crate::labels;
 use crate::which::{Chosen, choose};
 
@@ -31,7 +32,7 @@ enum Target {
     /// There may be pages.
     Filled(Box<Filled>),
     /// There are none yet. Those that are made meanwhile are found by their URL alone: on all hosts.
-    Unfilled { path: Noted, uri: Uri },
+    Unfilled { path: Noted, target: Option<PathAndQuery> },
 }
 
 struct Filled {
@@ -43,27 +44,32 @@ struct Filled {
 }
 
 impl Written {
-    pub(crate) fn of(engine: &Engine, parts: &Parts) -> Option<Self> {
-        let Chosen { cache, own_id } = choose(engine.settings(), &parts.extensions)?;
+    pub(crate) fn of(
+        engine: &Engine,
+        inner: &Uri,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+    ) -> Option<Self> {
+        let Chosen { cache, own_id } = choose(engine.settings(), extensions)?;
         let capabilities = cache.capabilities();
         if !capabilities.stores {
             return None;
         }
-        let original = original(parts);
-        let uri = original.unwrap_or(&parts.uri);
+        let original = extensions.get::<OriginalUri>().map(|original| &original.0);
+        let uri = original.unwrap_or(inner);
         let path = Noted::of(uri.path());
         let target = if capabilities.shared || path.is_filled() {
             Target::Filled(Box::new(Filled {
                 engine: engine.clone(),
                 own_id,
-                uri: parts.uri.clone(),
+                uri: inner.clone(),
                 original: original.cloned(),
-                host: parts.headers.get(header::HOST).cloned(),
+                host: headers.get(header::HOST).cloned(),
             }))
         } else {
             // As a page that is made would have it.
-            let uri = engine.settings().narrowing.uri(uri).unwrap_or_else(|| uri.clone());
-            Target::Unfilled { path, uri }
+            let narrowed = engine.settings().narrowing.uri(uri);
+            Target::Unfilled { path, target: narrowed.as_ref().unwrap_or(uri).path_and_query().cloned() }
         };
         Some(Self { cache: cache.into_owned(), target })
     }
@@ -76,8 +82,8 @@ impl Written {
         let Self { cache, target } = self;
         let tag = match target {
             Target::Unfilled { path, .. } if !path.is_filled() => return None,
-            Target::Unfilled { uri, .. } => {
-                labels::url(None, uri.path_and_query().map_or("/", |pq| pq.as_str()))
+            Target::Unfilled { target, .. } => {
+                labels::url(None, target.as_ref().map_or("/", |pq| pq.as_str()))
             }
             Target::Filled(filled) => {
                 let Filled { engine, own_id, uri, original, host } = *filled;

@@ -180,7 +180,7 @@ where
         cache,
         identity,
         facts,
-        headers,
+        headers: headers.into(),
         uri,
         began,
         enclosed,

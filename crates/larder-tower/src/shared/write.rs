@@ -150,7 +150,7 @@ async fn keep(
         cache: cache.for_request(),
         identity,
         facts,
-        headers: asked.headers,
+        headers: asked.headers.into(),
         enclosed: Enclosed::default(),
         role: Role::Ordinary,
         standby: None,
