@@ -11,7 +11,7 @@ use crate::landing::Place;
 use crate::record::Record;
 
 /// How many pages make room for one, in a store in this process.
-const MOVES: usize = 2;
+const MOVES: usize = 4;
 /// The same where each look is a step to a server.
 const MOVES_AFAR: usize = 1;
 
@@ -56,7 +56,11 @@ impl Seat {
             if keys.is_empty() {
                 break;
             }
-            let looked = cache.lookup(&keys).await?;
+            let at_once: Option<Vec<_>> = keys.iter().map(|key| cache.lookup_now(key)).collect();
+            let looked = match at_once {
+                Some(looked) => looked,
+                None => cache.lookup(&keys).await?,
+            };
             for ((way, at), (key, entry)) in ways.iter_mut().zip(next).zip(keys.into_iter().zip(looked)) {
                 let Some(entry) = entry else {
                     let mut goals: Vec<Key> =
