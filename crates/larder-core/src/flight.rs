@@ -9,7 +9,9 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
+
+use foldhash::quality::RandomState;
 
 use crate::key::Key;
 use crate::settled::{Settled, Waiting};
@@ -23,8 +25,10 @@ pub struct Flights<V> {
     shared: Arc<Shared<V>>,
 }
 
+type Shard<V> = Mutex<HashMap<Key, Arc<Flight<V>>, RandomState>>;
+
 struct Shared<V> {
-    shards: [Mutex<HashMap<Key, Arc<Flight<V>>>>; SHARDS],
+    shards: [Shard<V>; SHARDS],
     hasher: RandomState,
 }
 
@@ -62,8 +66,8 @@ pub enum Outcome<V> {
 impl<V: Clone + Send + Sync + 'static> Flights<V> {
     /// No flights.
     pub fn new() -> Self {
-        let shards = std::array::from_fn(|_| Mutex::new(HashMap::new()));
-        Self { shared: Arc::new(Shared { shards, hasher: RandomState::new() }) }
+        let shards = std::array::from_fn(|_| Mutex::new(HashMap::default()));
+        Self { shared: Arc::new(Shared { shards, hasher: RandomState::default() }) }
     }
 
     /// Leads or waits. `limit` is how many may wait on one flight.
@@ -144,7 +148,7 @@ fn wait<V>(flight: &Arc<Flight<V>>, limit: usize) -> Joined<V> {
 }
 
 impl<V> Shared<V> {
-    fn shard(&self, key: &Key) -> &Mutex<HashMap<Key, Arc<Flight<V>>>> {
+    fn shard(&self, key: &Key) -> &Shard<V> {
         let hash = self.hasher.hash_one(key);
         &self.shards[hash as usize % SHARDS]
     }

@@ -41,9 +41,17 @@ impl Tag {
     /// Groups share 65,536 records, so that these are bounded: now and then two have one, and are forgotten together.
     #[must_use]
     pub fn group(kind: &str, name: &str) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&(kind.len() as u64).to_le_bytes()).update(kind.as_bytes()).update(name.as_bytes());
-        Self(format!("{GROUP}{}", &hasher.finalize().to_hex()[..4]).into())
+        // Of one piece, and spelt by hand: every page that is made has several.
+        let mut text: SmallVec<[u8; 256]> = SmallVec::new();
+        text.extend_from_slice(&(kind.len() as u64).to_le_bytes());
+        text.extend_from_slice(kind.as_bytes());
+        text.extend_from_slice(name.as_bytes());
+        let hash = blake3::hash(&text);
+        let mut tag: SmallVec<[u8; 32]> = SmallVec::from_slice(GROUP.as_bytes());
+        for byte in &hash.as_bytes()[..2] {
+            tag.extend([byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)]));
+        }
+        Self(String::from_utf8_lossy(&tag).into())
     }
 
     /// Whether it is that of a [group](Self::group).
@@ -228,6 +236,13 @@ impl Fill {
         self.captured.push((tag, nonce));
     }
 
+    /// The same for tags that all have one nonce.
+    pub fn capture_all(&mut self, tags: impl IntoIterator<Item = Tag>, nonce: Nonce) {
+        let tags = tags.into_iter();
+        self.captured.reserve(tags.size_hint().1.unwrap_or(0));
+        self.captured.extend(tags.map(|tag| (tag, nonce)));
+    }
+
     /// What is made from a cached value is as old as that value: its pairs are taken as stored, never read again.
     pub fn inherit(&mut self, stamp: &Stamp) {
         self.inherit_pairs(&stamp.tags);
@@ -271,8 +286,10 @@ impl Fill {
 
     /// The stamp of an entry made by this fill, with the pairs of late tags.
     pub fn stamp(&self, late: impl IntoIterator<Item = (Tag, Nonce)>) -> Stamp {
-        let mut tags: Vec<(Tag, Nonce)> = Vec::new();
-        for pair in self.held().cloned().chain(late) {
+        let late = late.into_iter();
+        let mut tags: Vec<(Tag, Nonce)> = Vec::with_capacity(self.held().count() + late.size_hint().0);
+        tags.extend(self.captured.iter().cloned());
+        for pair in self.inherited.iter().cloned().chain(late) {
             if !tags.contains(&pair) {
                 tags.push(pair);
             }
@@ -308,6 +325,12 @@ mod tests {
             "of two in one millisecond the second counts"
         );
         assert!(matches!(marked.standing(Some(captured.turned())), Fate::Marked(_)));
+    }
+
+    #[test]
+    fn a_group_has_one_of_few_names_that_every_process_finds() {
+        assert_eq!(Tag::group("pages", "").as_str(), "larder.in:fb09");
+        assert_eq!(Tag::group("path", &"/a".repeat(300)).as_str(), "larder.in:15cf");
     }
 
     #[test]

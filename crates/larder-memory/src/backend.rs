@@ -150,9 +150,8 @@ impl Memory {
     fn start(&self, tags: &[Tag]) -> Fill {
         let begun = self.store.records.fence();
         let mut fill = Fill::new(begun, begun);
-        for tag in tags.iter().filter(|tag| !tag.as_str().is_empty()) {
-            fill.capture(tag.clone(), begun);
-        }
+        let named = tags.iter().filter(|tag| !tag.as_str().is_empty());
+        fill.capture_all(named.cloned(), begun);
         fill
     }
 }

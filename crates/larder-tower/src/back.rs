@@ -1,26 +1,22 @@
 //! The back: what becomes of a response on its way out.
 
-use std::sync::Arc;
-
 use axum::body::Body;
-use bytes::Bytes;
+use http::header::{self, Entry};
 use http::response::Parts;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use larder_core::{Cache, Tag, Timeout, UnixMillis};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use larder_core::{Tag, Timeout, UnixMillis};
 use larder_http::{
-    CACHE_STATUS, CacheControl, CacheControlPatch, CacheStatus, FieldRule, Forward, Reason, StoredFlags,
-    StoredMeta, Timing, Vary, VaryFields, format_date, get_max_age, initial_age_ms, patch_response_headers,
-    patch_vary, storable_origin, strip_hop_by_hop,
+    CACHE_STATUS, CacheControl, CacheControlPatch, FieldRule, Reason, Timing, Vary, VaryFields, format_date,
+    get_max_age, initial_age_ms, patch_response_headers, patch_vary, storable_origin, strip_hop_by_hop,
 };
 
 use crate::attach;
-use crate::body::{Drained, Resumed, SharedBody, drain_now};
 use crate::coded;
 use crate::cookies::CookieRule;
-use crate::detach;
 use crate::engine::{Lead, known_length, say};
+use crate::ground::Settled;
 use crate::labels;
-use crate::landing::{Gate, Landed, LandedBody, Landing, Store, run_beside, run_soon};
+use crate::landing::Landing;
 use crate::made::{Made, is_lasting};
 use crate::outer::{Added, Outer};
 use crate::parts::{PageTags, PageTimeout, shorter};
@@ -39,23 +35,37 @@ pub(crate) struct Plan {
     pub(crate) fields: VaryFields,
     pub(crate) widened: bool,
     pub(crate) timing: Timing,
+    /// Those that were not known when the fill began.
     pub(crate) tags: Vec<Tag>,
+    /// What is stored. What the client gets has been made of the response's own.
     pub(crate) headers: HeaderMap,
     pub(crate) added: Added,
     pub(crate) expected: Option<u64>,
     /// Only by the rules of a shared cache.
-    pub(crate) gateway: Option<GatewayPlan>,
+    pub(crate) gateway: Option<Box<GatewayPlan>>,
 }
 
 impl Lead {
     /// Decides about a response, stores it as it streams, and gives what the client gets. `private_elsewhere`: something other than the response
     /// itself says that it is for this visitor alone.
     pub(crate) async fn back(
-        mut self: Box<Self>,
+        self: Box<Self>,
         response: Response<Body>,
         outer: Option<Outer>,
         private_elsewhere: Option<Reason>,
     ) -> Response<Body> {
+        match self.settle(response, outer, private_elsewhere) {
+            Settled::Done(response) => response,
+            Settled::Storing(storing) => Box::pin(storing.done()).await,
+        }
+    }
+
+    fn settle(
+        mut self: Box<Self>,
+        response: Response<Body>,
+        outer: Option<Outer>,
+        private_elsewhere: Option<Reason>,
+    ) -> Settled {
         let (mut parts, body) = response.into_parts();
         std::mem::take(&mut self.beside).put_back(&mut parts.extensions);
         let read = self.notes.close();
@@ -64,17 +74,19 @@ impl Lead {
         }
         let now = self.visit.cache.clock().now();
         let named = labels::named(self.visit.engine.settings(), &mut parts.headers);
-        let named = named.map(|tags| PageTags(tags).add_to(&mut parts.extensions));
+        let named = named.map(|tags| {
+            if !tags.is_empty() {
+                PageTags(tags).add_to(&mut parts.extensions);
+            }
+        });
         let untaggable = self.visit.labels.refusal().or(named.err());
         let plan = match private_elsewhere.or(untaggable) {
             Some(reason) => Err(reason),
             None => match &self.gateway {
-                None => self.plan(&parts, &body, now),
+                None => self.plan(&mut parts, &body, now),
                 Some(gateway) => self.plan_shared(gateway, &parts, &body, now),
             },
         };
-        let refusal = || self.attachment.as_ref()?.refusal(&self.visit.cache).map(attach::reason);
-        let plan = plan.and_then(|plan| refusal().map_or(Ok(plan), Err));
         match plan {
             Err(reason) => {
                 self.release(reason, parts.status);
@@ -88,39 +100,40 @@ impl Lead {
                 }
                 let said = if self.passed { Reason::HitForMiss } else { reason };
                 say(&mut parts.headers, self.forward, Some(said));
-                self.unstored(parts, body, now)
+                Settled::Done(self.unstored(parts, body, now))
             }
-            Ok(plan) => {
-                parts.headers = match &plan.gateway {
-                    None => plan.headers.clone(),
-                    Some(gateway) => gateway.client.clone(),
-                };
-                self.land(parts, body, plan, outer, now).await
-            }
+            Ok(plan) => self.land(parts, body, plan, outer, now),
         }
     }
 
-    /// Is it storable, how long, for whom?
-    fn plan(&self, parts: &Parts, body: &Body, now: UnixMillis) -> Result<Plan, Reason> {
+    /// Why what was read while the page was made can't guard it, if that is so.
+    pub(crate) fn attachment_refusal(&self) -> Option<Reason> {
+        self.attachment.as_ref()?.refusal(&self.visit.cache).map(attach::reason)
+    }
+
+    /// Is it storable, how long, for whom? If it is, the response says so from here on.
+    fn plan(&self, parts: &mut Parts, body: &Body, now: UnixMillis) -> Result<Plan, Reason> {
         let settings = self.visit.engine.settings();
         let identity = &self.visit.identity;
         let inside = parts.extensions.get::<Added>().copied().unwrap_or_default();
         if inside.inner_hit {
             return Err(Reason::InnerHit);
         }
-        let mut headers = parts.headers.clone();
-        let mut cc = CacheControl::from_headers(&headers);
+        let headers = &parts.headers;
+        let mut cc = CacheControl::from_headers(headers);
         // What an inner Larder layer said for the credentials that this one keys on too is not the application's word.
         if inside.private.is_some() && inside.private == identity.digest() {
             cc.private = FieldRule::Absent;
         }
-        patch_vary(&mut headers, settings.vary_on.iter().map(header::HeaderName::as_str));
-        let vary = Vary::from_headers(&headers);
+        let mut vary = Vary::from_headers(headers);
+        if let Vary::Fields(fields) = &mut vary {
+            fields.extend(settings.vary_on.iter().cloned());
+        }
         let status = match settings.cache_errors && is_lasting(parts.status) {
             true => StatusCode::OK,
             false => parts.status,
         };
-        storable_origin(status, &headers, &cc, &vary)?;
+        storable_origin(status, headers, &cc, &vary)?;
         let Vary::Fields(fields) = vary else { return Err(Reason::VaryStar) };
         let fields: VaryFields = match inside.vary_cookie {
             true => fields.iter().filter(|name| **name != header::COOKIE).cloned().collect(),
@@ -129,10 +142,10 @@ impl Lead {
         if fields.len() > MOST_FIELDS || fields.iter().any(|name| name.as_str().len() > 255) {
             return Err(Reason::VaryStar);
         }
-        if is_event_stream(&headers) {
+        if is_event_stream(headers) {
             return Err(Reason::EventStream);
         }
-        let expected = known_length(body, &headers);
+        let expected = known_length(body, headers);
         if !self.visit.facts.head {
             match expected {
                 None if !settings.streaming && !self.known_length => return Err(Reason::Streaming),
@@ -144,9 +157,12 @@ impl Lead {
         if timeout.is_zero() {
             return Err(Reason::ZeroTimeout);
         }
+        if let Some(reason) = self.attachment_refusal() {
+            return Err(reason);
+        }
         let widened = cc.public;
         // The application made it now, however long it took; only what came from further away has aged on the way (its Age and Date say so).
-        let initial_age_ms = initial_age_ms(&headers, now, now);
+        let initial_age_ms = initial_age_ms(headers, now, now);
         let windows = settings.stale.windows.for_response(&cc, self.own_counts());
         let timing = Timing {
             request_time: self.visit.began,
@@ -156,13 +172,19 @@ impl Lead {
             stale_while_revalidate_ms: windows.while_revalidate_ms,
             stale_if_error_ms: windows.if_error_ms,
         };
-        strip_hop_by_hop(&mut headers);
+        let headers = &mut parts.headers;
+        // Room for what is said below and in `Cache-Status`, and for the length that a server adds, at once.
+        headers.reserve(6);
+        if !settings.vary_on.is_empty() {
+            patch_vary(headers, settings.vary_on.iter().map(header::HeaderName::as_str));
+        }
+        strip_hop_by_hop(headers);
         // A response without Date gets one when it is received (RFC 9110, section 6.6.1): the server in front adds today's otherwise.
         headers.entry(header::DATE).or_insert_with(|| format_date(now));
-        patch_response_headers(&mut headers, secs(timeout), now);
+        patch_response_headers(headers, secs(timeout), now);
         let mut added = Added { inner_hit: false, ..inside };
         if identity.is_credentialed() && !widened {
-            CacheControlPatch::default().private().apply(&mut headers);
+            CacheControlPatch::default().private().apply(headers);
             added.private = identity.digest();
         }
         let by_cookie = match self.visit.facts.session {
@@ -170,16 +192,20 @@ impl Lead {
             false => !identity.is_credentialed() && settings.cookies != CookieRule::IgnoreAll,
         };
         if by_cookie && !widened {
-            added.vary_cookie |= !larder_http::has_vary(&headers, "cookie");
-            patch_vary(&mut headers, ["Cookie"]);
+            added.vary_cookie |= !larder_http::has_vary(headers, "cookie");
+            match headers.entry(header::VARY) {
+                Entry::Vacant(place) => _ = place.insert(HeaderValue::from_static("Cookie")),
+                Entry::Occupied(_) => patch_vary(headers, ["Cookie"]),
+            }
         }
-        if settings.precompress && coded::is_compressible(&headers) {
-            patch_vary(&mut headers, ["Accept-Encoding"]);
+        if settings.precompress && coded::is_compressible(headers) {
+            patch_vary(headers, ["Accept-Encoding"]);
         }
-        let mut tags = self.visit.known_tags();
-        if let Some(PageTags(more)) = parts.extensions.get() {
-            tags.extend(more.iter().cloned());
-        }
+        // What the store keeps carries no cache's status of this very response.
+        let mut headers = headers.clone();
+        headers.remove(CACHE_STATUS);
+        // What was known before is in the fill.
+        let tags = parts.extensions.get().map_or_else(Vec::new, |PageTags(more)| more.clone());
         Ok(Plan { fields, widened, timing, tags, headers, added, expected, gateway: None })
     }
 
@@ -189,7 +215,7 @@ impl Lead {
         let settings = self.visit.engine.settings();
         let own = get_max_age(&parts.headers).map(Timeout::secs);
         let told = settings.timeout_fn.as_ref().map_or(Timeout::DEFAULT, |timeout| {
-            timeout(&Made { uri: &self.visit.uri, request: &self.visit.headers, response: parts })
+            timeout(&Made { uri: self.visit.labels.uri(), request: &self.visit.headers, response: parts })
         });
         let timeout = match (told.is_default(), self.own_counts()) {
             (false, _) => told,
@@ -256,255 +282,6 @@ impl Lead {
         }
         Response::from_parts(parts, body)
     }
-
-    async fn land(
-        self: Box<Self>,
-        parts: Parts,
-        body: Body,
-        plan: Plan,
-        outer: Option<Outer>,
-        now: UnixMillis,
-    ) -> Response<Body> {
-        let Self { visit, forward, fill, traffic, flight, leader, attachment, lease, passed, .. } = *self;
-        let body = attach::body(attachment.as_ref(), body);
-        let (facts, settings) = (visit.facts, visit.engine.settings().clone());
-        let is_part = plan.gateway.as_ref().is_some_and(|gateway| gateway.is_part);
-        let own =
-            plan.gateway.as_ref().and_then(|gateway| gateway.identity.as_ref()).unwrap_or(&visit.identity);
-        let identity = match (facts.head, is_part) {
-            (true, _) => own.head_twin(),
-            (false, true) => own.part_twin(),
-            (false, false) => own.clone(),
-        };
-        let variant = identity.variant(&plan.fields, &visit.headers, plan.widened);
-        let meta = StoredMeta {
-            key: Bytes::copy_from_slice(variant.key().identity()),
-            vary: plan.fields.iter().cloned().collect(),
-            flags: StoredFlags {
-                head_only: facts.head,
-                widened: plan.widened,
-                credentialed: identity.is_credentialed() && !plan.widened,
-            },
-            timing: plan.timing,
-            fill_ms: u32::try_from(now.saturating_sub(visit.began)).unwrap_or(u32::MAX),
-            forms: Vec::new(),
-        };
-        let mut status = CacheStatus::forward(forward);
-        (status.stored, status.ttl) = (true, Some(plan.timing.ttl_secs(now)));
-        status.detail = meta.flags.credentialed.then(|| facts.keyed());
-
-        // What the store keeps carries no cache's status of this very response; a gateway's keeps those of caches before it.
-        let mut stored = plan.headers;
-        if plan.gateway.is_none() {
-            stored.remove(CACHE_STATUS);
-        }
-        let shareable = plan.gateway.as_ref().is_none_or(|gateway| gateway.shareable);
-        let landed = |body: LandedBody| {
-            let (fields, variant, headers) = (plan.fields.clone(), variant.clone(), stored.clone());
-            Arc::new(Landed {
-                status: parts.status,
-                headers,
-                fields,
-                variant,
-                widened: plan.widened,
-                meta: meta.clone(),
-                body,
-                shareable,
-            })
-        };
-        let gate = |landed: &Arc<Landed>| {
-            let store = Store {
-                cache: visit.cache.beside_requests(),
-                identity: identity.clone(),
-                fill: fill.clone(),
-                tags: plan.tags.clone(),
-                attachment: attachment.clone(),
-                limit: settings.max_variants,
-                landed: Arc::clone(landed),
-                leader: leader.clone(),
-                lease: lease.clone(),
-                passed,
-                route: visit.route(),
-                keep: plan.gateway.as_ref().map(|gateway| gateway.keep),
-                precompress: settings.precompress && plan.gateway.is_none() && !facts.head,
-                parts: plan.gateway.as_ref().and_then(|gateway| gateway.parts(&visit, &plan.fields)),
-                refresh: visit.role.renewal().cloned(),
-                drives: visit.role.renewal().is_none().then_some(settings.max_fill),
-            };
-            Gate::new(store, Arc::clone(&traffic), flight.clone())
-        };
-        let client =
-            Client { parts: parts.clone(), status, facts, request: &visit.headers, now, added: plan.added };
-
-        if facts.head {
-            let gate = gate(&landed(LandedBody::Whole(Bytes::new())));
-            // An empty body without a word about its length may be what a server left of one whose length nobody knew.
-            let length = plan.expected.filter(|length| *length > 0);
-            drop(body);
-            let stored = pass_gate(&gate, &visit.cache, Some(Ok(Bytes::new())), outer).await;
-            return client.told(stored).head(length);
-        }
-        // Found out at once that it can't be stored: as in `release`.
-        let each_for_itself = |reason| {
-            if let Some(leader) = &leader {
-                leader.publish(Landing::Alone);
-            }
-            if !facts.solo {
-                let millis = if reason == Reason::Trailers { PASS_MILLIS } else { PASS_ERROR_MILLIS };
-                let until = now.saturating_add(millis);
-                traffic.passes.note(&flight, until);
-                if let Some(lease) = &lease {
-                    lease.pass(until);
-                }
-            }
-        };
-        match drain_now(body, settings.max_body) {
-            Drained::Whole(bytes) if plan.expected.is_none_or(|expected| expected == bytes.len() as u64) => {
-                let gate = gate(&landed(LandedBody::Whole(bytes.clone())));
-                let stored = pass_gate(&gate, &visit.cache, Some(Ok(bytes.clone())), outer).await;
-                client.told(stored).whole(bytes)
-            }
-            Drained::Whole(bytes) => {
-                // Shorter or longer than it announced. It must not claim the length that it has: a server that believes it leaves the
-                // connection open, and the client takes the next answer for the rest of this one.
-                each_for_itself(Reason::Truncated);
-                let error = Some(axum::Error::new("the body is not as long as it announced"));
-                let broken = Resumed { begun: [bytes].into(), trailer: None, error, rest: None };
-                client.unstored(Reason::Truncated, forward, Body::new(broken))
-            }
-            Drained::Unfit(reason, begun, rest, trailer, error) => {
-                each_for_itself(reason);
-                let rest = Resumed { begun: begun.into(), trailer, error, rest: Some(rest) };
-                client.unstored(reason, forward, Body::new(rest))
-            }
-            Drained::Partly(begun, rest) => {
-                // The gate knows the page, the page knows the body, the body tells the gate: a circle, cut when the body ends or is given up.
-                let slot: Arc<std::sync::OnceLock<Arc<Gate>>> = Arc::default();
-                let (on_end, on_orphan) = {
-                    let slot = Arc::clone(&slot);
-                    let on_end = Box::new(move |outcome: Result<Bytes, Reason>| {
-                        if let Some(gate) = slot.get() {
-                            run_soon(gate.ended(outcome));
-                        }
-                    });
-                    // Whoever makes a page behind an answer reads it themselves, for as long as that may take.
-                    let limit = visit.role.renewal().is_none().then_some(settings.max_fill);
-                    let on_orphan = Box::new(move |body: SharedBody| match limit {
-                        Some(limit) => detach::spawn(limit, body.finish()),
-                        None => body.abandon(),
-                    });
-                    (on_end, on_orphan)
-                };
-                let shared =
-                    SharedBody::new(rest, begun, settings.max_body, plan.expected, on_end, on_orphan);
-                let reader = shared.reader();
-                let gate = gate(&landed(LandedBody::Coming(shared)));
-                // Before anybody can read, so before the end can come.
-                let _ = slot.set(Arc::clone(&gate));
-                let stored = pass_gate(&gate, &visit.cache, None, outer).await;
-                match reader {
-                    Some(reader) => client.told(stored).streamed(Body::new(reader)),
-                    // It broke at once; never a clean end.
-                    None => {
-                        let error = Some(axum::Error::new("the body broke off"));
-                        client.streamed(Body::new(Resumed { error, ..Resumed::default() }))
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Brings a page before the gate: approved at once, or when the outermost layer says so. Says why it was not stored, if that is known
-/// already.
-async fn pass_gate(
-    gate: &Arc<Gate>,
-    cache: &Cache,
-    body: Option<Result<Bytes, Reason>>,
-    outer: Option<Outer>,
-) -> Result<(), Reason> {
-    if let Some(body) = body {
-        run_soon(gate.ended(body));
-    }
-    match outer {
-        None => match gate.approve() {
-            // A store that takes longer than the request has time for goes on beside it, and what comes of it nobody can say yet.
-            Some(mut task) => match cache.while_patient(&mut task).await {
-                Some(stored) => stored,
-                None => {
-                    run_beside(task);
-                    Err(Reason::BackendError)
-                }
-            },
-            None => Ok(()),
-        },
-        Some(outer) => {
-            let gate = Arc::clone(gate);
-            outer.defer(Box::new(move |verdict| match verdict {
-                Ok(()) => run_soon(gate.approve()),
-                Err(reason) => gate.refuse(reason),
-            }));
-            Ok(())
-        }
-    }
-}
-
-/// What the client gets of a page that is being stored.
-struct Client<'a> {
-    parts: Parts,
-    status: CacheStatus,
-    facts: crate::admit::Facts,
-    request: &'a HeaderMap,
-    now: UnixMillis,
-    added: Added,
-}
-
-impl Client<'_> {
-    /// What came of the store, where that is known before the head leaves.
-    fn told(mut self, stored: Result<(), Reason>) -> Self {
-        if let Err(reason) = stored {
-            (self.status.stored, self.status.ttl) = (false, None);
-            self.status.detail = Some(reason.as_str());
-        }
-        self
-    }
-
-    fn head(mut self, length: Option<u64>) -> Response<Body> {
-        if let Some(length) = length {
-            self.parts.headers.entry(header::CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
-        }
-        let body = respond::bare(&self.parts.headers);
-        self.finish(body)
-    }
-
-    fn whole(self, bytes: Bytes) -> Response<Body> {
-        self.finish(Body::from(bytes))
-    }
-
-    fn streamed(self, body: Body) -> Response<Body> {
-        self.finish(body)
-    }
-
-    fn finish(mut self, body: Body) -> Response<Body> {
-        let (status, mut headers) =
-            respond::conditioned(self.parts.status, &self.parts.headers, self.facts, self.request, self.now);
-        let body = if status == StatusCode::NOT_MODIFIED && self.parts.status != status {
-            respond::bare(&headers)
-        } else {
-            body
-        };
-        self.status.append_to(&mut headers);
-        (self.parts.status, self.parts.headers) = (status, headers);
-        if self.facts.nested {
-            self.parts.extensions.insert(self.added);
-        }
-        Response::from_parts(self.parts, body)
-    }
-
-    fn unstored(mut self, reason: Reason, forward: Forward, body: Body) -> Response<Body> {
-        say(&mut self.parts.headers, forward, Some(reason));
-        Response::from_parts(self.parts, body)
-    }
 }
 
 /// A 304's fields with the `Cache-Status` of the full response.
@@ -520,7 +297,8 @@ fn secs(timeout: Timeout) -> u64 {
 }
 
 pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_TYPE).is_some_and(|v| {
-        v.as_bytes().trim_ascii_start().to_ascii_lowercase().starts_with(b"text/event-stream")
+    const NAME: &[u8] = b"text/event-stream";
+    headers.get(header::CONTENT_TYPE).is_some_and(|value| {
+        value.as_bytes().trim_ascii_start().get(..NAME.len()).is_some_and(|is| is.eq_ignore_ascii_case(NAME))
     })
 }

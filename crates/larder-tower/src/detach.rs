@@ -33,25 +33,21 @@ pub(crate) fn spawn(limit: Duration, work: impl Future<Output = ()> + Send + 'st
 
 /// A future that is polled where it stands, and handed to a task if it is dropped between its beginning and its end. What was never begun is
 /// dropped with it.
-pub(crate) struct Detachable<T: 'static> {
+pub(crate) struct Detachable<T: 'static, W: Fn() -> bool = fn() -> bool> {
     work: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
     begun: bool,
     limit: Duration,
     /// Asked when it is dropped: is it worth it?
-    worth: Box<dyn Fn() -> bool + Send + Sync>,
+    worth: W,
 }
 
-impl<T: 'static> Detachable<T> {
-    pub(crate) fn new(
-        work: Pin<Box<dyn Future<Output = T> + Send>>,
-        limit: Duration,
-        worth: impl Fn() -> bool + Send + Sync + 'static,
-    ) -> Self {
-        Self { work: Some(work), begun: false, limit, worth: Box::new(worth) }
+impl<T: 'static, W: Fn() -> bool> Detachable<T, W> {
+    pub(crate) fn new(work: Pin<Box<dyn Future<Output = T> + Send>>, limit: Duration, worth: W) -> Self {
+        Self { work: Some(work), begun: false, limit, worth }
     }
 }
 
-impl<T: 'static> Future for Detachable<T> {
+impl<T: 'static, W: Fn() -> bool + Unpin> Future for Detachable<T, W> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
@@ -66,7 +62,7 @@ impl<T: 'static> Future for Detachable<T> {
     }
 }
 
-impl<T: 'static> Drop for Detachable<T> {
+impl<T: 'static, W: Fn() -> bool> Drop for Detachable<T, W> {
     fn drop(&mut self) {
         // While it panics there is nothing to go on with.
         if std::thread::panicking() || !self.begun {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::MatchedPath;
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, Response, Uri, header};
+use http::{Extensions, HeaderMap, Response, header};
 use larder_core::flight::{Joined, Leader, Outcome};
 use larder_core::{Attachment, Cache, Fill, Key, Lease, UnixMillis};
 use larder_http::{Forward, Reason, VaryFields};
@@ -47,8 +47,6 @@ pub(crate) struct Visit {
     pub(crate) facts: Facts,
     /// The request's fields as the outermost end of the layer saw them.
     pub(crate) headers: Arc<HeaderMap>,
-    /// The URL, as it was before nested routers took a part of it away.
-    pub(crate) uri: Uri,
     pub(crate) began: UnixMillis,
     pub(crate) enclosed: Enclosed,
     pub(crate) role: Role,
@@ -76,22 +74,22 @@ pub(crate) enum Front {
     /// It waited for a new page in place of a stale one.
     Renewed(Arc<larder_http::StoredResponse>),
     /// It found a stale page, or one that is to be made anew early; what becomes of that, [`Visit::course`] says.
-    Stale(Stale, Visit),
+    Stale(Stale, Box<Visit>),
     /// It is answered with a stale page.
     Show(Stale, Shown),
     /// It is a refresh that is not needed any more.
     Idle,
     /// It is answered with what another request made.
-    Joined(Arc<Landed>, Visit),
+    Joined(Arc<Landed>, Box<Visit>),
     /// It makes its page.
     Lead(Box<Lead>),
     /// It goes alone, and nothing of it is stored.
-    Alone(Visit, Forward, Reason),
+    Alone(Box<Visit>, Forward, Reason),
 }
 
 /// A request that makes its page.
 pub(crate) struct Lead {
-    pub(crate) visit: Visit,
+    pub(crate) visit: Box<Visit>,
     pub(crate) forward: Forward,
     pub(crate) fill: Fill,
     pub(crate) traffic: Arc<Traffic>,
@@ -138,12 +136,12 @@ impl Visit {
     }
 
     /// On what the pages of this URL varied last, as far as that is known.
-    fn last_fields(&self) -> VaryFields {
+    pub(crate) fn last_fields(&self) -> VaryFields {
         let lists = self.cache.attached::<Varied>().of(self.identity.primary_key());
         lists.and_then(|lists| lists.first().cloned()).unwrap_or_default()
     }
 
-    fn limit(&self) -> u32 {
+    pub(crate) fn limit(&self) -> u32 {
         self.engine.settings.max_variants
     }
 
@@ -163,12 +161,36 @@ impl Visit {
 
     /// Under what those meet who make the same variant by GET, and by this request's method.
     pub(crate) fn flight_keys(&self, fields: &VaryFields) -> (Key, Key) {
-        let by_get = self.identity.variant(fields, &self.headers, false).key().clone();
+        let by_get = self.identity.variant(fields, &self.headers, false).into_key();
         let own = match self.facts.head {
-            true => self.identity.head_twin().variant(fields, &self.headers, false).key().clone(),
+            true => self.own_flight(fields),
             false => by_get.clone(),
         };
         (by_get, own)
+    }
+
+    /// Under what those meet who make the same variant by this request's method.
+    pub(crate) fn own_flight(&self, fields: &VaryFields) -> Key {
+        match self.facts.head {
+            true => self.identity.head_twin().variant(fields, &self.headers, false).into_key(),
+            false => self.identity.variant(fields, &self.headers, false).into_key(),
+        }
+    }
+
+    /// Whether it makes its page without waiting for anybody, nor anybody for it; and whether that is since such pages are known for what can't be
+    /// stored.
+    pub(crate) fn waits_for_none(
+        &self,
+        traffic: &Traffic,
+        get_flight: &Key,
+        own_flight: &Key,
+    ) -> Option<bool> {
+        let passes = traffic.passes.key(own_flight, self.began)
+            || (self.facts.head && traffic.passes.key(get_flight, self.began))
+            || traffic.passes.route(self.route(), self.began);
+        let waits_for_itself = self.enclosed.flights.contains(own_flight);
+        let alone = self.facts.solo || passes || waits_for_itself || !self.cache.capabilities().stores;
+        alone.then_some(passes)
     }
 
     /// Whether a page that another request made is the one that this request asks for.
@@ -226,7 +248,7 @@ impl Visit {
     }
 
     /// Whether a stored page may be its answer, whatever else there is.
-    fn may_be_answered(&self) -> bool {
+    pub(crate) fn may_be_answered(&self) -> bool {
         !self.facts.precondition && !self.facts.refresh && self.role.is_ordinary()
     }
 
@@ -240,7 +262,7 @@ impl Visit {
     }
 
     /// The front: looks, and waits or leads if there is nothing.
-    pub(crate) async fn front(mut self) -> Front {
+    pub(crate) async fn front(mut self: Box<Self>) -> Front {
         if self.facts.precondition {
             return Front::Alone(self, Forward::Request, Reason::Precondition);
         }
@@ -288,13 +310,13 @@ impl Visit {
         self.engine.settings.stale.is_early(&page.meta, self.began)
     }
 
-    fn early(self, page: Arc<larder_http::StoredResponse>) -> Front {
+    fn early(self: Box<Self>, page: Arc<larder_http::StoredResponse>) -> Front {
         let timing = page.meta.timing;
         Front::Stale(Stale { page, timing }, self)
     }
 
     /// Goes on to the application though there is a stale page, which stands in if that fails.
-    pub(crate) async fn past(mut self, stale: Stale) -> Front {
+    pub(crate) async fn past(mut self: Box<Self>, stale: Stale) -> Front {
         let fields = stale.page.meta.vary.iter().cloned().collect();
         self.standby = Some(stale);
         // Whoever landed meanwhile did so after the look that found it stale.
@@ -302,7 +324,12 @@ impl Visit {
     }
 
     /// Waits for another who makes the same page, or leads. `landed_before` is what had landed when the store was looked at.
-    async fn join(mut self, mut forward: Forward, mut landed_before: u64, mut fields: VaryFields) -> Front {
+    async fn join(
+        mut self: Box<Self>,
+        mut forward: Forward,
+        mut landed_before: u64,
+        mut fields: VaryFields,
+    ) -> Front {
         let traffic = self.cache.attached::<Traffic>();
         let tags = self.known_tags();
         let clock = self.cache.clock().clone();
@@ -316,14 +343,10 @@ impl Visit {
             };
             self.began = self.cache.clock().now();
             let (get_flight, own_flight) = self.flight_keys(&fields);
-            let waits_for_itself = self.enclosed.flights.contains(&own_flight);
-            let passes = traffic.passes.key(&own_flight, self.began)
-                || (self.facts.head && traffic.passes.key(&get_flight, self.began))
-                || traffic.passes.route(self.route(), self.began);
-            if self.facts.solo || passes || waits_for_itself || !self.cache.capabilities().stores {
+            if let Some(passed) = self.waits_for_none(&traffic, &get_flight, &own_flight) {
                 let mut lead = self.lead(forward, fill, traffic, own_flight, None);
-                lead.passed = passes;
-                return Front::Lead(Box::new(lead));
+                lead.passed = passed;
+                return Front::Lead(lead);
             }
             let limit = self.engine.settings.max_waiters;
             // A HEAD may wait for a GET; a GET never waits for a HEAD, which has no body to give.
@@ -376,7 +399,7 @@ impl Visit {
                     let passed = leader.is_none();
                     let mut lead = self.lead(forward, fill, traffic, own_flight, leader);
                     (lead.lease, lead.passed) = (lease, passed);
-                    return Front::Lead(Box::new(lead));
+                    return Front::Lead(lead);
                 }
                 Joined::Wait(waiter) => waiter,
             };
@@ -410,7 +433,7 @@ impl Visit {
                 }
                 Outcome::Value(Landing::Alone | Landing::Failed(_)) => {
                     self.began = self.cache.clock().now();
-                    return Front::Lead(Box::new(self.lead(forward, fill, traffic, own_flight, None)));
+                    return Front::Lead(self.lead(forward, fill, traffic, own_flight, None));
                 }
                 // Gone without a word: look again, and compete for the lead.
                 Outcome::Abandoned => {
@@ -430,7 +453,7 @@ impl Visit {
     }
 
     /// It has waited for long enough.
-    fn too_long(mut self, forward: Forward) -> Front {
+    fn too_long(mut self: Box<Self>, forward: Forward) -> Front {
         match self.standby.take() {
             Some(stale) => Front::Show(stale, Shown::TooSlow),
             None => Front::Alone(self, forward, Reason::WaitLimit),
@@ -438,15 +461,15 @@ impl Visit {
     }
 
     pub(crate) fn lead(
-        self,
+        self: Box<Self>,
         forward: Forward,
         fill: Fill,
         traffic: Arc<Traffic>,
         flight: Key,
         leader: Option<Arc<Leader<Landing>>>,
-    ) -> Lead {
+    ) -> Box<Lead> {
         let attachment = self.engine.settings.attach.then(Attachment::new);
-        Lead {
+        Box::new(Lead {
             visit: self,
             forward,
             fill,
@@ -460,10 +483,10 @@ impl Visit {
             gateway: None,
             attachment,
             notes: Notes::default(),
-        }
+        })
     }
 
-    fn backend_failed(self, error: &larder_core::Error) -> Front {
+    fn backend_failed(self: Box<Self>, error: &larder_core::Error) -> Front {
         // The failure itself is in the log already, and not for each request that it concerns.
         tracing::debug!(target: "larder::decision", cache = self.cache.name(), kind = error.kind().as_str(), %error, "the page is made without the store");
         match self.role.renewal() {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::MatchedPath;
 use http::request::Parts;
 use http::{HeaderMap, Response};
 use larder_core::UnixMillis;
@@ -11,8 +10,7 @@ use larder_http::{Reason, StoredResponse};
 
 use crate::admit::{Facts, Hosts, admit_noting};
 use crate::engine::{Engine, Visit};
-use crate::identity::{Identity, Whence, original};
-use crate::labels::Labels;
+use crate::identity::{Identity, Whence};
 use crate::lookup::{Found, look_now};
 use crate::outer::{Enclosed, Outer, Waits};
 use crate::refresh::Refresh;
@@ -37,7 +35,6 @@ struct Sorted<'a> {
     cache: Handle<'a>,
     identity: Identity,
     facts: Facts,
-    enclosed: Option<&'a Enclosed>,
     began: UnixMillis,
     role: Role,
 }
@@ -71,7 +68,7 @@ impl Engine {
             }
             sorted.role = Role::Early;
         }
-        Entrance::Visit(Box::new(self.visit(sorted, parts)))
+        Entrance::Visit(self.visit(sorted, parts))
     }
 
     /// The answer to a request that has one in the cache which needs no waiting. Whatever else becomes of it, [`enter`](Self::enter) says.
@@ -98,8 +95,7 @@ impl Engine {
         let Some(Chosen { cache, own_id }) = choose(settings, extensions) else {
             return Err(Reason::NoSuchCache);
         };
-        let enclosed = extensions.get::<Enclosed>();
-        facts.nested = enclosed.is_some() || extensions.get::<Outer>().is_some();
+        facts.nested = extensions.get::<Enclosed>().is_some() || extensions.get::<Outer>().is_some();
         facts.refresh = Refresh::is_asked(extensions);
         let whence = Whence::with(parts, hosts);
         let mut identity = Identity::of_whence(settings, &cache, own_id, parts, facts, &whence);
@@ -113,42 +109,22 @@ impl Engine {
         identity.see_session(&session, &mut facts);
         let began = cache.clock().now();
         let role = Role::of(extensions, settings);
-        Ok(Sorted { cache, identity, facts, enclosed, began, role })
+        Ok(Sorted { cache, identity, facts, began, role })
     }
 
-    fn visit(&self, sorted: Sorted<'_>, parts: &Parts) -> Visit {
+    fn visit(&self, sorted: Sorted<'_>, parts: &Parts) -> Box<Visit> {
         let settings = self.settings();
-        let Sorted { cache, identity, facts, enclosed, began, role } = sorted;
+        let Sorted { cache, identity, facts, began, role } = sorted;
         if settings.stale.refreshes()
             && let Some(outer) = parts.extensions.get::<Outer>()
         {
             outer.want_again();
         }
-        let headers = Arc::new(parts.headers.clone());
-        let enclosed = enclosed.cloned().unwrap_or_default();
         let cache = match role {
             Role::Renewal(_) => cache.beside_requests(),
             _ => Waits::handle(&parts.extensions, &cache),
         };
-        let engine = self.clone();
-        let uri = original(parts).unwrap_or(&parts.uri).clone();
-        let (route, standby) = (parts.extensions.get::<MatchedPath>().cloned(), None);
-        let labels = Labels::of(settings, parts);
-        Visit {
-            engine,
-            cache,
-            identity,
-            facts,
-            headers,
-            uri,
-            began,
-            enclosed,
-            role,
-            standby,
-            route,
-            labels,
-            looked: None,
-        }
+        Visit::new(self, cache, identity, facts, role, began, parts)
     }
 
     fn hit_now(&self, sorted: &Sorted<'_>, headers: &HeaderMap) -> Option<Arc<StoredResponse>> {

@@ -10,9 +10,10 @@
 //! identity stands in the stored page and is compared when it is read: a slot never decides.
 
 use std::borrow::Cow;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 
 use axum::extract::OriginalUri;
+use foldhash::fast::FixedState;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use larder_core::{Cache, Key, KeyBuilder};
@@ -205,9 +206,8 @@ impl Identity {
 
     /// In which of so many groups of URLs it is, whatever the variant.
     pub(crate) fn url_group(&self, groups: usize) -> usize {
-        let mut hasher = DefaultHasher::new();
-        self.primary.identity()[..self.url_len].hash(&mut hasher);
-        usize::try_from(hasher.finish() % groups as u64).unwrap_or(0)
+        let hash = FixedState::default().hash_one(&self.primary.identity()[..self.url_len]);
+        usize::try_from(hash % groups as u64).unwrap_or(0)
     }
 
     fn with_canonical<R>(
@@ -273,6 +273,11 @@ impl Variant {
         &self.key
     }
 
+    /// The same for who needs nothing else.
+    pub(crate) fn into_key(self) -> Key {
+        self.key
+    }
+
     /// Whether it is for one user.
     pub(crate) fn is_credentialed(&self) -> bool {
         self.credentialed
@@ -317,7 +322,14 @@ pub(crate) fn url_tag(
 }
 
 fn tag(url: &[u8]) -> larder_core::Tag {
-    larder_core::Tag::from(format!("larder.url:{}", &blake3::hash(url).to_hex()[..40]))
+    let mut tag = String::with_capacity(64);
+    tag.push_str("larder.url:");
+    for byte in &blake3::hash(url).as_bytes()[..20] {
+        for digit in [byte >> 4, byte & 15] {
+            tag.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
+        }
+    }
+    larder_core::Tag::from(tag)
 }
 
 /// The URL, as a write names it too: without the scheme, which only HTTP/2 tells, and without what a page's key has besides.

@@ -272,7 +272,7 @@ where
                 }
             }
         };
-        let mut work = Detachable::new(Box::pin(work), BEHIND, || true);
+        let mut work: Detachable<_> = Detachable::new(Box::pin(work), BEHIND, || true);
         let poll = Pin::new(&mut work).poll(cx);
         self.project().kind.set(Kind::Work { work });
         poll

@@ -2,10 +2,13 @@
 //! groups by which pages are purged.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt::Write as _;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use axum::extract::MatchedPath;
+use foldhash::fast::FixedState;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Uri};
 use larder_core::{Cache, Tag};
@@ -45,6 +48,11 @@ impl Labels {
         }
     }
 
+    /// The URL, as it was before nested routers took a part of it away.
+    pub(crate) fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
     /// Why the page can't be stored, if its tags can't be made.
     pub(crate) fn refusal(&self) -> Option<Reason> {
         self.filled.is_none().then_some(Reason::BadTags)
@@ -52,7 +60,8 @@ impl Labels {
 
     /// The tags that are known before the page is made.
     pub(crate) fn known(&self, settings: &Settings, cache: &Cache) -> Vec<Tag> {
-        let mut tags = settings.tags.clone();
+        let mut tags = Vec::with_capacity(settings.tags.len() + 16);
+        tags.extend(settings.tags.iter().cloned());
         tags.extend(self.filled.iter().flat_map(|filled| filled.iter()).cloned());
         tags.push(all());
         tags.push(host(&self.host));
@@ -105,26 +114,61 @@ pub(crate) fn canonical(cache: &Cache, host: &[u8], uri: &Uri) -> Option<String>
     Some(format!("{}?{}", uri.path(), rule.canonical(uri.query().unwrap_or(""))))
 }
 
+/// How many groups a thread keeps the tags of; a group's place follows from its name.
+const PLACES: usize = 256;
+/// Longer names are not kept.
+const LONGEST: usize = 128;
+
+/// The tag of a group, under what it is called.
+type Kept = Option<(&'static str, Box<str>, Tag)>;
+
+thread_local! {
+    /// Most pages are of the same few groups. A thread's own: sharing would cost threads more than making them.
+    static KEPT: RefCell<Vec<Kept>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The tag of a group that many pages are in.
+fn kept(kind: &'static str, name: &str) -> Tag {
+    let keep = |kept: &RefCell<Vec<Kept>>| {
+        let mut kept = kept.try_borrow_mut().ok()?;
+        if kept.is_empty() {
+            kept.resize(PLACES, None);
+        }
+        let place = kept.get_mut(FixedState::default().hash_one((kind, name)) as usize % PLACES)?;
+        match place {
+            Some((its_kind, its_name, tag)) if *its_kind == kind && **its_name == *name => Some(tag.clone()),
+            _ => {
+                let tag = Tag::group(kind, name);
+                *place = Some((kind, name.into(), tag.clone()));
+                Some(tag)
+            }
+        }
+    };
+    // A thread that is ending keeps nothing.
+    let tag = if name.len() > LONGEST { None } else { KEPT.try_with(keep).ok().flatten() };
+    tag.unwrap_or_else(|| Tag::group(kind, name))
+}
+
 /// The group of all pages.
 pub(crate) fn all() -> Tag {
-    Tag::group("pages", "")
+    kept("pages", "")
 }
 
 /// The group of a host's pages; the host is in lower case.
 pub(crate) fn host(host: &str) -> Tag {
-    Tag::group("host", host)
+    kept("host", host)
 }
 
 /// The group of a route's pages.
 pub(crate) fn route(pattern: &str) -> Tag {
-    Tag::group("route", pattern)
+    kept("route", pattern)
 }
 
 /// The group of a URL's pages, on one host or on all.
 pub(crate) fn url(host: Option<&str>, path_and_query: &str) -> Tag {
     let path_and_query = normal(path_and_query);
     match host {
-        Some(host) => Tag::group("url", &format!("{host} {path_and_query}")),
+        Some(host) => Tag::group("url", &[host, " ", &path_and_query].concat()),
         None => Tag::group("anywhere", &path_and_query),
     }
 }
@@ -133,20 +177,23 @@ pub(crate) fn url(host: Option<&str>, path_and_query: &str) -> Tag {
 pub(crate) fn narrowed(host: Option<&str>, path: &str) -> Tag {
     let path = normal(path);
     match host {
-        Some(host) => Tag::group("narrowed", &format!("{host} {path}")),
+        Some(host) => Tag::group("narrowed", &[host, " ", &path].concat()),
         None => Tag::group("narrowed-anywhere", &path),
     }
 }
 
 /// The group of the pages of a path and of all below it.
 pub(crate) fn path(path: &str) -> Tag {
-    Tag::group("path", &normal(path))
+    kept("path", &normal(path))
 }
 
 /// The same of a URL however it is encoded (RFC 3986, section 6.2.2): `%7e` is `~`, and `%c3` is `%C3`.
 fn normal(text: &str) -> Cow<'_, str> {
+    if !text.as_bytes().contains(&b'%') {
+        return text.into();
+    }
     let mut pieces = text.split('%');
-    let (Some(first), true) = (pieces.next(), text.contains('%')) else { return text.into() };
+    let Some(first) = pieces.next() else { return text.into() };
     let mut normal = first.to_owned();
     for piece in pieces {
         let digits = piece.get(..2).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
@@ -215,6 +262,10 @@ impl TagField {
 /// # Errors
 /// If they are too many, or not text: leaving some out would keep the page when it is to be forgotten.
 pub(crate) fn named(settings: &Settings, headers: &mut HeaderMap) -> Result<Vec<Tag>, Reason> {
+    // Most responses name none.
+    if !headers.keys().any(|there| settings.tag_fields.iter().any(|field| field.name == *there)) {
+        return Ok(Vec::new());
+    }
     let mut tags = Vec::new();
     let mut read = Ok(());
     for TagField { name, form } in &settings.tag_fields {
@@ -272,6 +323,18 @@ mod tests {
         assert_eq!(url(None, "/%7Ea"), url(None, "/~a"));
         assert_eq!(path("/%7Ea"), path("/~a"));
         assert_ne!(path("/a%2Fb"), path("/a/b"));
+    }
+
+    #[test]
+    fn a_group_that_is_kept_is_the_same_as_one_that_is_made() {
+        let names: Vec<String> =
+            (0..4 * PLACES).map(|n| format!("/{n}")).chain(["/x".repeat(LONGEST)]).collect();
+        for _ in 0..2 {
+            for name in &names {
+                assert_eq!(path(name), Tag::group("path", name));
+                assert_eq!(route(name), Tag::group("route", name));
+            }
+        }
     }
 
     #[test]

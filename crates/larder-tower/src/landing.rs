@@ -155,7 +155,7 @@ pub(crate) struct Store {
     /// Until when it is kept though it is stale.
     pub(crate) keep: Option<UnixMillis>,
     /// What a part is joined with.
-    pub(crate) parts: Option<Parts>,
+    pub(crate) parts: Option<Box<Parts>>,
     /// For how long a body goes on at its own pace where other processes wait for it.
     pub(crate) drives: Option<Duration>,
     /// Kept in compressed forms too.
@@ -167,9 +167,9 @@ pub(crate) struct Store {
 
 impl Store {
     /// Stores the page and gives the keys that it stands under, or says why not.
-    async fn run(&self, body: Bytes) -> Result<Vec<Key>, Reason> {
-        let cache = &self.cache;
+    async fn run(&mut self, body: Bytes) -> Result<Vec<Key>, Reason> {
         let (fill, tags) = self.filled()?;
+        let cache = &self.cache;
         match self.try_run(body, fill, tags).await {
             Ok(Ok(keys)) => Ok(keys),
             Ok(Err(reason)) => {
@@ -207,8 +207,9 @@ impl Store {
     }
 
     /// The fill with what was read since, and the tags that it is sealed with.
-    fn filled(&self) -> Result<(Fill, Vec<Tag>), Reason> {
-        let (mut fill, mut tags) = (self.fill.clone(), self.tags.clone());
+    fn filled(&mut self) -> Result<(Fill, Vec<Tag>), Reason> {
+        let empty = Fill::new(self.fill.space(), self.fill.fence());
+        let (mut fill, mut tags) = (std::mem::replace(&mut self.fill, empty), std::mem::take(&mut self.tags));
         if let Some(attachment) = &self.attachment {
             tags.extend(attachment.give(&self.cache, &mut fill).map_err(attach::reason)?);
         }
@@ -236,7 +237,7 @@ impl Store {
             return Ok(Err(Reason::Invalidated));
         }
         let headers = match self.keep {
-            None => respond::seeded(landed.headers.clone()),
+            None => respond::seeded(&landed.headers),
             Some(_) => landed.headers.clone(),
         };
         let mut page = StoredResponse { status: landed.status, headers, body, meta: landed.meta.clone() };
@@ -250,17 +251,16 @@ impl Store {
             limit: self.limit,
         };
         let lease = self.lease.as_ref();
-        let stored = match self.parts.as_ref().and_then(|parts| parts.join(&page, self.cache.clock().now())) {
-            Some((joined, whole)) => {
-                let (identity, variant) = match &whole {
-                    Some((identity, variant)) => (identity, variant),
-                    None => (&self.identity, &landed.variant),
-                };
-                let place = Place { identity, variant, ..place };
-                place.store_under(lease, &self.cache, joined, until, stamp).await?
-            }
-            None => place.store_under(lease, &self.cache, page, until, stamp).await?,
+        let joined = self.parts.as_ref().and_then(|parts| parts.join(&page, self.cache.clock().now()));
+        let whole = joined.and_then(|(joined, whole)| {
+            page = joined;
+            whole
+        });
+        let place = match &whole {
+            Some((identity, variant)) => Place { identity, variant, ..place },
+            None => place,
         };
+        let stored = place.store_under(lease, &self.cache, page, until, stamp).await?;
         Ok(stored.ok_or(Reason::TakenOver))
     }
 }
@@ -323,7 +323,9 @@ impl Place<'_> {
         let inline = self.fields.is_empty() && !self.variant.is_credentialed();
         let primary = self.identity.primary_key();
         let key = if inline { primary.identity() } else { self.variant.key().identity() };
-        page.meta.key = Bytes::copy_from_slice(key);
+        if *page.meta.key != *key {
+            page.meta.key = Bytes::copy_from_slice(key);
+        }
         let slots = match inline {
             true => Vec::new(),
             false => self.variant.slots(self.identity, self.limit).into(),
@@ -331,7 +333,14 @@ impl Place<'_> {
         let mut keys: Vec<Key> = std::iter::once(primary.clone()).chain(slots).collect();
         // The lease is looked at in the same step as what stands in the page's place.
         keys.extend(lease.map(|lease| lease.key().clone()));
-        let mut found = cache.lookup(&keys).await?;
+        let at_hand = match lease {
+            None => keys.iter().map(|key| cache.lookup_now(key)).collect(),
+            Some(_) => None,
+        };
+        let mut found: Vec<Option<Entry>> = match at_hand {
+            Some(found) => found,
+            None => cache.lookup(&keys).await?,
+        };
         if let Some(lease) = lease {
             let there = found.pop().flatten();
             keys.pop();
@@ -416,7 +425,7 @@ fn later(a: Option<UnixMillis>, entry: Option<&Entry>, b: Option<UnixMillis>) ->
 }
 
 /// Waits for two things: the verdict on the head, and the end of the body. Only with both is the page stored.
-pub(crate) struct Gate(Mutex<Option<Waiting>>);
+pub(crate) struct Gate(Mutex<Option<Box<Waiting>>>);
 
 struct Waiting {
     store: Store,
@@ -430,7 +439,8 @@ pub(crate) type Task = Pin<Box<dyn Future<Output = Result<(), Reason>> + Send>>;
 
 impl Gate {
     pub(crate) fn new(store: Store, traffic: Arc<Traffic>, flight: Key) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Some(Waiting { store, traffic, flight, approved: false, body: None }))))
+        let waiting = Waiting { store, traffic, flight, approved: false, body: None };
+        Arc::new(Self(Mutex::new(Some(Box::new(waiting)))))
     }
 
     /// The head has passed: those who wait get the page. Gives back what is left to do.
@@ -507,26 +517,27 @@ impl Gate {
         Self::ready(&mut waiting)
     }
 
-    fn ready(waiting: &mut Option<Waiting>) -> Option<Task> {
+    fn ready(waiting: &mut Option<Box<Waiting>>) -> Option<Task> {
         if !waiting.as_ref().is_some_and(|w| w.approved && w.body.is_some()) {
             return None;
         }
-        let Waiting { store, body, traffic, flight, .. } = waiting.take()?;
-        let (body, clock) = (body?, store.cache.clock().clone());
+        let mut waiting = waiting.take()?;
+        let body = waiting.body.take()?;
         Some(Box::pin(async move {
+            let Waiting { store, traffic, flight, .. } = &mut *waiting;
             let stored = store.run(body).await;
             traffic.landed[store.identity.url_group(GROUPS)].fetch_add(1, Ordering::SeqCst);
             match &stored {
-                Ok(keys) => store.landed(&flight, keys.clone()).await,
+                Ok(keys) => store.landed(flight, keys.clone()).await,
                 Err(Reason::TooLarge) => {
-                    let until = clock.now().saturating_add(PASS_MILLIS);
-                    traffic.passes.note(&flight, until);
+                    let until = store.cache.clock().now().saturating_add(PASS_MILLIS);
+                    traffic.passes.note(flight, until);
                     store.let_go(until);
                 }
                 Err(_) => {}
             }
             // The flight is open until here, so that nobody falls between it and the store.
-            drop(store);
+            drop(waiting);
             stored.map(|_| ())
         }))
     }

@@ -27,7 +27,7 @@ use crate::passes::PASS_ERROR_MILLIS;
 use crate::respond;
 use crate::session::SessionWitness;
 use crate::shared;
-use crate::stale::{Behind, Shown, Stood};
+use crate::stale::{Asked, Behind, Shown, Stood};
 use crate::written::Written;
 
 type Boxed<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
@@ -184,17 +184,19 @@ impl Engine {
             Entrance::Bypass(reason) => {
                 Kind::Pass { inner: Through::of(inner, Request::from_parts(parts, body)), reason }
             }
-            Entrance::Visit(mut visit) => {
+            Entrance::Visit(visit) => {
                 let (inner, request) = (inner.clone(), Request::from_parts(parts, body));
-                let work = async move {
-                    if let Some(page) = visit.hit().await {
-                        let now = visit.cache.clock().now();
-                        return Ok(respond::from_stored(&page, visit.facts, &visit.headers, now));
-                    }
-                    // What it takes to make a page is large, and nobody needs it for a hit.
-                    Box::pin(make(*visit, inner, request)).await
+                let work: Boxed<S::Error> = match visit.cache.capabilities().shared {
+                    true => Box::pin(answered(visit, inner, request)),
+                    false => Box::pin(async move {
+                        match visit.lead_at_once() {
+                            Ok(lead) => leading(lead, inner, request).await,
+                            // What it takes to wait for others is large, and few need it.
+                            Err(visit) => Box::pin(answered(visit, inner, request)).await,
+                        }
+                    }),
                 };
-                Kind::Work { work: Box::pin(work) }
+                Kind::Work { work }
             }
         };
         PageFuture { kind }
@@ -263,7 +265,7 @@ pub(crate) fn is_safe(method: &Method) -> bool {
         || method.as_str() == "QUERY"
 }
 
-async fn make<S, B>(visit: Visit, service: S, request: Request<B>) -> Result<Response<Body>, S::Error>
+async fn make<S, B>(visit: Box<Visit>, service: S, request: Request<B>) -> Result<Response<Body>, S::Error>
 where
     S: Cacheable<B>,
     B: http_body::Body + Send + 'static,
@@ -306,37 +308,72 @@ where
             Ok(response)
         }
         Front::Lead(lead) => {
-            lead.visit.prepare(&mut parts.headers, lead.leader.is_some());
-            let outer = parts.extensions.get::<Outer>().cloned();
-            parts.extensions.insert(lead.enclosing());
-            lead.visit.pass_on_waits(&mut parts.extensions);
-            let limit = lead.visit.engine.settings().max_fill;
-            // Only for a page that is to be stored is it worth finishing what nobody reads any more.
-            let refreshes = lead.visit.role.renewal().is_some();
-            let detaches = outer.is_none() && lead.leader.is_some() && !refreshes;
-            let witness = SessionWitness::of(&parts.extensions);
-            let standby = lead.visit.standby.clone();
-            let soft = lead.visit.engine.settings().stale.soft_timeout.filter(|_| standby.is_some());
-            let fill = async move {
-                let _guard = PanicGuard::of(&lead);
-                let asked =
-                    lead.watched(lead.noting(service.oneshot(Request::from_parts(parts, body)))).await;
-                let mut response = match lead.stood_in(asked) {
-                    Stood::For(response) => return Ok(response),
-                    Stood::Not(Ok(response)) => into_body(response),
-                    Stood::Not(Err(error)) => return Err(error),
-                };
-                lead.visit.label(&mut response);
-                Ok(lead.back(response, outer, witness.private()).await)
-            };
-            let mut fill = Detachable::new(Box::pin(fill), limit, move || detaches);
-            let Some((stale, soft)) = standby.zip(soft) else { return fill.await };
+            let soft = lead.visit.engine.settings().stale.soft_timeout;
+            let standby = lead.visit.standby.clone().zip(soft);
+            let mut fill = leading(lead, service, Request::from_parts(parts, body));
+            let Some((stale, soft)) = standby else { return fill.await };
             tokio::select! {
                 response = &mut fill => response,
                 () = clock.sleep(soft) => Ok(stale.answer(Shown::TooSlow, facts, &headers, clock.now())),
             }
         }
     }
+}
+
+/// Answers from a store that has to be waited for, or with a page that is made.
+async fn answered<S, B>(
+    mut visit: Box<Visit>,
+    service: S,
+    request: Request<B>,
+) -> Result<Response<Body>, S::Error>
+where
+    S: Cacheable<B>,
+    B: http_body::Body + Send + 'static,
+{
+    if let Some(page) = visit.hit().await {
+        let now = visit.cache.clock().now();
+        return Ok(respond::from_stored(&page, visit.facts, &visit.headers, now));
+    }
+    // Nobody needs it for a hit.
+    Box::pin(make(visit, service, request)).await
+}
+
+/// Makes a page, and goes on with that if nobody waits for the answer any more.
+fn leading<S, B>(
+    lead: Box<Lead>,
+    service: S,
+    request: Request<B>,
+) -> Detachable<Result<Response<Body>, S::Error>, impl Fn() -> bool + Send + Unpin + 'static>
+where
+    S: Cacheable<B>,
+    B: http_body::Body + Send + 'static,
+{
+    let (mut parts, body) = request.into_parts();
+    lead.visit.prepare(&mut parts.headers, lead.leader.is_some());
+    let outer = parts.extensions.get::<Outer>().cloned();
+    parts.extensions.insert(lead.enclosing());
+    lead.visit.pass_on_waits(&mut parts.extensions);
+    let limit = lead.visit.engine.settings().max_fill;
+    // Only for a page that is to be stored is it worth finishing what nobody reads any more.
+    let refreshes = lead.visit.role.renewal().is_some();
+    let detaches = outer.is_none() && lead.leader.is_some() && !refreshes;
+    let witness = SessionWitness::of(&parts.extensions);
+    let making = lead.noting(service.oneshot(Request::from_parts(parts, body)));
+    let fill = async move {
+        let _guard = PanicGuard::of(&lead);
+        let asked = match lead.visit.standby {
+            None => Asked::Done(making.await),
+            Some(_) => Box::pin(lead.watched(making)).await,
+        };
+        let mut response = match lead.stood_in(asked) {
+            Stood::For(response) => return Ok(response),
+            Stood::Not(Ok(response)) => into_body(response),
+            Stood::Not(Err(error)) => return Err(error),
+        };
+        lead.visit.label(&mut response);
+        Ok(lead.back(response, outer, witness.private()).await)
+    };
+    Detachable::new(Box::pin(fill), limit, move || detaches)
 }
 
 /// Tells those who wait, in this process and in others, that what they wait for does not come.

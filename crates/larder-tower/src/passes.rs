@@ -1,9 +1,13 @@
 //! Hit-for-miss: what turned out not to be storable is remembered for a while, and nobody waits for it meanwhile.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash};
 
 use axum::extract::MatchedPath;
+use foldhash::fast::FixedState;
+use foldhash::quality::RandomState;
 use larder_core::{Key, UnixMillis};
+use quick_cache::UnitWeighter;
+use quick_cache::sync::{Cache, DefaultLifecycle};
 
 /// How long a key is remembered as not storable; its requests wait for nobody meanwhile.
 pub(crate) const PASS_MILLIS: u64 = 60_000;
@@ -24,28 +28,33 @@ pub(crate) struct Route(u64);
 impl Route {
     /// The route that a router has chosen, under the layer of this number. Two of one hash are only waited for alike.
     pub(crate) fn of(layer: u64, path: &MatchedPath, credentialed: bool) -> Self {
-        let mut hasher = DefaultHasher::new();
-        (layer, path.as_str(), credentialed).hash(&mut hasher);
-        Self(hasher.finish())
+        Self(FixedState::default().hash_one((layer, path.as_str(), credentialed)))
     }
+}
+
+type Known<K, V> = Cache<K, V, UnitWeighter, RandomState>;
+
+fn known<K: Eq + Hash, V: Clone>(most: usize) -> Known<K, V> {
+    let (hasher, lifecycle) = (RandomState::default(), DefaultLifecycle::default());
+    Cache::with(most, most as u64, UnitWeighter, hasher, lifecycle)
 }
 
 /// What is known of a route.
 #[derive(Clone, Copy, Default)]
-struct Known {
+struct Row {
     in_a_row: u32,
     until: UnixMillis,
 }
 
 /// What turned out not to be storable.
 pub(crate) struct Passes {
-    keys: quick_cache::sync::Cache<Key, UnixMillis>,
-    routes: quick_cache::sync::Cache<Route, Known>,
+    keys: Known<Key, UnixMillis>,
+    routes: Known<Route, Row>,
 }
 
 impl Default for Passes {
     fn default() -> Self {
-        Self { keys: quick_cache::sync::Cache::new(KEYS), routes: quick_cache::sync::Cache::new(ROUTES) }
+        Self { keys: known(KEYS), routes: known(ROUTES) }
     }
 }
 
@@ -70,7 +79,7 @@ impl Passes {
     pub(crate) fn note_route(&self, route: Option<Route>, until: UnixMillis) {
         let Some(route) = route else { return };
         let in_a_row = self.routes.get(&route).unwrap_or_default().in_a_row.saturating_add(1);
-        self.routes.insert(route, Known { in_a_row, until });
+        self.routes.insert(route, Row { in_a_row, until });
     }
 
     /// A key can be stored, and so can its route.

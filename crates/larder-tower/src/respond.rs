@@ -88,19 +88,13 @@ pub(crate) fn idle() -> Response<Body> {
 const ROOM: HeaderName = header::TE;
 
 /// A stored page's fields with room for what every hit has more: the two that a hit sets stand first, where they are found without a search.
-pub(crate) fn seeded(headers: HeaderMap) -> HeaderMap {
+pub(crate) fn seeded(headers: &HeaderMap) -> HeaderMap {
     let mut seeded = HeaderMap::with_capacity(headers.keys_len() + 3);
     seeded.insert(header::AGE, HeaderValue::from_static("0"));
     seeded.insert(CACHE_STATUS, HeaderValue::from_static("larder; hit"));
-    let mut last = None;
     for (name, value) in headers {
-        // Further lines of a field come without its name.
-        last = name.or(last);
-        match &last {
-            Some(name) if *name != header::AGE && *name != CACHE_STATUS => {
-                seeded.append(name.clone(), value);
-            }
-            _ => {}
+        if *name != header::AGE && *name != CACHE_STATUS {
+            seeded.append(name.clone(), value.clone());
         }
     }
     seeded.insert(ROOM, HeaderValue::from_static("room"));
@@ -140,6 +134,21 @@ pub(crate) fn conditioned(
         return (StatusCode::NOT_MODIFIED, not_modified_headers(headers));
     }
     let mut headers = headers.clone();
+    headers.remove(ROOM);
+    (status, headers)
+}
+
+/// The same of fields that nobody else needs.
+pub(crate) fn conditioned_own(
+    status: StatusCode,
+    mut headers: HeaderMap,
+    facts: Facts,
+    request: &HeaderMap,
+    now: UnixMillis,
+) -> (StatusCode, HeaderMap) {
+    if facts.conditional {
+        return conditioned(status, &headers, facts, request, now);
+    }
     headers.remove(ROOM);
     (status, headers)
 }

@@ -2,11 +2,14 @@
 //!
 //! It is only a guess: the record that comes decides, and a variant that was not asked for costs one more step.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use foldhash::quality::RandomState;
 use larder_core::Key;
 use larder_http::VaryFields;
+use quick_cache::UnitWeighter;
+use quick_cache::sync::{Cache, DefaultLifecycle};
 
 /// How many URLs are remembered.
 const URLS: usize = 16_384;
@@ -15,12 +18,14 @@ const URLS: usize = 16_384;
 pub(crate) struct Varied {
     hasher: RandomState,
     /// By a hash of the primary key: two with the same one only guess wrong.
-    lists: quick_cache::sync::Cache<u64, Arc<[VaryFields]>>,
+    lists: Cache<u64, Arc<[VaryFields]>, UnitWeighter, RandomState>,
 }
 
 impl Default for Varied {
     fn default() -> Self {
-        Self { hasher: RandomState::new(), lists: quick_cache::sync::Cache::new(URLS) }
+        let (hasher, lifecycle) = (RandomState::default(), DefaultLifecycle::default());
+        let lists = Cache::with(URLS, URLS as u64, UnitWeighter, hasher.clone(), lifecycle);
+        Self { hasher, lists }
     }
 }
 

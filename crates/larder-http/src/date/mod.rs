@@ -48,18 +48,18 @@ pub fn parse_date(value: &[u8], now: UnixMillis) -> Option<UnixMillis> {
 #[must_use]
 pub fn format_date(at: UnixMillis) -> HeaderValue {
     let civil = Civil::from_secs((at / 1000).min(LAST_SECOND));
-    let text = format!(
-        "{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT",
-        &WEEKDAYS[civil.weekday()][..3],
-        civil.day,
-        MONTHS[civil.month - 1],
-        civil.year,
-        civil.hour,
-        civil.minute,
-        civil.second,
-    );
+    let mut text = *b"Thu, 01 Jan 1970 00:00:00 GMT";
+    text[..3].copy_from_slice(&WEEKDAYS[civil.weekday()].as_bytes()[..3]);
+    text[8..11].copy_from_slice(MONTHS[civil.month - 1].as_bytes());
+    let numbers = [(5, civil.day), (12, civil.year / 100), (14, civil.year % 100)];
+    let time = [(17, civil.hour), (20, civil.minute), (23, civil.second)];
+    for (at, number) in numbers.into_iter().chain(time) {
+        // None of them has more than two digits.
+        text[at] = b'0' + (number / 10 % 10) as u8;
+        text[at + 1] = b'0' + (number % 10) as u8;
+    }
     // Only ASCII letters, digits, ',', ':' and ' ' are in there, so the fallback is never taken.
-    HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).unwrap_or(HeaderValue::from_static("0"))
+    HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("0"))
 }
 
 /// A date and time of day, in order of significance so that two compare by time.

@@ -6,7 +6,8 @@ use crate::{
     delta::Delta,
     directives::directives,
 };
-use http::{HeaderMap, header};
+use http::header::{self, Entry};
+use http::{HeaderMap, HeaderValue};
 
 /// The `max-age` of a response in seconds, as Django's `get_max_age`; `None` when there is none to rely on.
 ///
@@ -53,6 +54,14 @@ pub fn patch_response_headers(headers: &mut HeaderMap, timeout_secs: u64, now: U
     if !headers.contains_key(header::EXPIRES) {
         let expires = now.saturating_add(timeout_secs.saturating_mul(1000));
         headers.insert(header::EXPIRES, format_date(expires));
+    }
+    if let Entry::Vacant(place) = headers.entry(header::CACHE_CONTROL) {
+        // There is nothing to be merged with.
+        let text = ["max-age=", &timeout_secs.to_string()].concat();
+        if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(text)) {
+            place.insert(value);
+        }
+        return;
     }
     CacheControlPatch::default().max_age(timeout_secs).apply(headers);
 }

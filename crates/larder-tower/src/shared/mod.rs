@@ -15,7 +15,6 @@ use std::any::Any;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::MatchedPath;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
@@ -31,8 +30,7 @@ use crate::admit::admit;
 use crate::again::{Again, head_of};
 use crate::cacheable::Cacheable;
 use crate::engine::{Engine, REGROUPS, Visit, has_body, into_body, say, say_bypass};
-use crate::identity::{Identity, original};
-use crate::labels::Labels;
+use crate::identity::Identity;
 use crate::landing::{Landing, Traffic};
 use crate::outer::{Enclosed, Outer, Waits};
 use crate::page::is_safe;
@@ -143,8 +141,7 @@ where
         Ok(facts) => facts,
         Err(reason) => return pass(service, parts, body, reason).await,
     };
-    let enclosed = parts.extensions.get::<Enclosed>();
-    facts.nested = enclosed.is_some() || parts.extensions.get::<Outer>().is_some();
+    facts.nested = parts.extensions.get::<Enclosed>().is_some() || parts.extensions.get::<Outer>().is_some();
     let mut identity = Identity::of(settings, &cache, own_id, &parts, facts);
     if identity.is_refused() {
         return pass(service, parts, body, Reason::KeyFnRefused).await;
@@ -159,7 +156,6 @@ where
         identity = identity.with_content(&described(&parts.headers), blake3::hash(content).as_bytes());
     }
     let began = cache.clock().now();
-    let labels = Labels::of(settings, &parts);
     let ask = Ask {
         rules,
         wishes: wishes(&parts.headers, facts.refresh),
@@ -169,27 +165,10 @@ where
         asked: Arc::new(parts.clone()),
         own_id,
     };
-    let (headers, enclosed) = (parts.headers.clone(), enclosed.cloned().unwrap_or_default());
-    parts.extensions.remove::<Enclosed>();
     let cache = Waits::handle(&parts.extensions, &cache);
-    let route = parts.extensions.get::<MatchedPath>().cloned();
-    let (engine, role, standby) = (engine.clone(), Role::of(&parts.extensions, settings), None);
-    let uri = original(&ask.asked).unwrap_or(&ask.asked.uri).clone();
-    let visit = Visit {
-        engine,
-        cache,
-        identity,
-        facts,
-        headers: headers.into(),
-        uri,
-        began,
-        enclosed,
-        role,
-        standby,
-        route,
-        labels,
-        looked: None,
-    };
+    let role = Role::of(&parts.extensions, settings);
+    let visit = Visit::new(&engine, cache, identity, facts, role, began, &parts);
+    parts.extensions.remove::<Enclosed>();
     visit_store(visit, ask, service, Request::from_parts(parts, body)).await
 }
 
@@ -314,7 +293,7 @@ fn decide(found: &Found, visit: &Visit, ask: &Ask, now: UnixMillis) -> Decision 
 }
 
 async fn visit_store<S, B>(
-    mut visit: Visit,
+    mut visit: Box<Visit>,
     ask: Ask,
     service: S,
     mut request: Request<B>,
@@ -469,7 +448,7 @@ where
         };
         let mut lead = visit.lead(forward, fill, traffic, own_flight, leader);
         (lead.lease, lead.passed) = (lease, passes);
-        return fetch::lead(Box::new(lead), found, ask, service, request).await;
+        return fetch::lead(lead, found, ask, service, request).await;
     }
     alone(visit, service, request, forward, Reason::WaitLimit).await
 }
@@ -513,7 +492,7 @@ impl Visit {
 }
 
 async fn alone<S, B>(
-    visit: Visit,
+    visit: Box<Visit>,
     service: S,
     mut request: Request<B>,
     forward: Forward,

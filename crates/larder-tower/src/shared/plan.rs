@@ -136,6 +136,9 @@ impl Lead {
             return Err(Reason::TooLarge);
         }
         let identity = self.renamed(gateway, &parts.headers);
+        if let Some(reason) = self.attachment_refusal() {
+            return Err(reason);
+        }
         let timing = storing.timing(&parts.headers, self.visit.began, now);
         let mut tags = self.visit.known_tags();
         tags.extend(identity.as_ref().map(Identity::url_tag));
@@ -170,7 +173,7 @@ impl Lead {
             headers,
             added: Added::default(),
             expected,
-            gateway: Some(plan),
+            gateway: Some(Box::new(plan)),
         })
     }
 }

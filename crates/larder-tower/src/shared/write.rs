@@ -17,8 +17,7 @@ use crate::admit::{Facts, admit};
 use crate::cacheable::Cacheable;
 use crate::engine::{Engine, Visit, into_body, say_bypass};
 use crate::forget::forget_whoever_waits;
-use crate::identity::{Identity, Whence, original, url_tag};
-use crate::labels::Labels;
+use crate::identity::{Identity, Whence, url_tag};
 use crate::landing::Traffic;
 use crate::outer::{Enclosed, Outer};
 use crate::stale::Role;
@@ -142,22 +141,10 @@ async fn keep(
         return response;
     }
     let outer = asked.extensions.get::<Outer>().cloned();
-    let labels = Labels::of(engine.settings(), &asked);
-    let visit = Visit {
-        uri: original(&asked).unwrap_or(&asked.uri).clone(),
-        engine: engine.clone(),
-        began: cache.clock().now(),
-        cache: cache.for_request(),
-        identity,
-        facts,
-        headers: asked.headers.into(),
-        enclosed: Enclosed::default(),
-        role: Role::Ordinary,
-        standby: None,
-        route: None,
-        labels,
-        looked: None,
-    };
+    let (cache, now) = (cache.for_request(), cache.clock().now());
+    let mut visit = Visit::new(engine, cache, identity, facts, Role::Ordinary, now, &asked);
+    // It is a write still: no layer outside makes a page of it, nor does its route tell of those of a GET.
+    (visit.enclosed, visit.route) = (Enclosed::default(), None);
     let Ok(fill) = visit.cache.begin(&visit.known_tags()).await else {
         say_bypass(response.headers_mut(), Reason::Method);
         return response;
@@ -167,5 +154,5 @@ async fn keep(
     let mut lead = visit.lead(Forward::Method, fill, traffic, flight, None);
     lead.gateway =
         Some(Gateway { rules, authority: host, held_part: None, conditional: false, asked: None, own_id });
-    Box::new(lead).back(response, outer, None).await
+    lead.back(response, outer, None).await
 }

@@ -9,7 +9,7 @@ use crate::lookup::Found;
 
 impl Visit {
     /// Decides what is done with a request that found a stale page. `behind` is what it takes to make it anew behind the answer, if that can be.
-    pub(crate) async fn course(mut self, stale: Stale, behind: Option<Behind>) -> Front {
+    pub(crate) async fn course(mut self: Box<Self>, stale: Stale, behind: Option<Behind>) -> Front {
         let now = self.cache.clock().now();
         let standing = stale.standing(now);
         let settings = self.engine.settings();

@@ -35,11 +35,8 @@ pub(crate) fn failed_status(status: StatusCode) -> Option<u16> {
 }
 
 impl Lead {
-    /// Waits for the application: where a stale page can stand in, no longer than a fill may take, and a panic is caught.
+    /// Waits for the application, for which a stale page can stand in: no longer than a fill may take, and a panic is caught.
     pub(crate) async fn watched<T>(&self, work: impl Future<Output = T>) -> Asked<T> {
-        if self.visit.standby.is_none() {
-            return Asked::Done(work.await);
-        }
         let mut work = std::pin::pin!(work);
         let caught = std::future::poll_fn(|cx| {
             // What panicked is not polled again.
