@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -30,9 +30,30 @@ pub struct Recall<Q> {
 
 /// When the young one is full, it becomes the old one, which is forgotten. By a hash of the keys, which are compared.
 struct Generations<Q> {
-    young: HashMap<u64, Arc<Asked<Q>>>,
-    old: HashMap<u64, Arc<Asked<Q>>>,
+    young: HashMap<u64, Arc<Asked<Q>>, Hashed>,
+    old: HashMap<u64, Arc<Asked<Q>>, Hashed>,
     weight: usize,
+}
+
+/// For keys that are hashes already, by a secret of this process.
+type Hashed = BuildHasherDefault<AsItIs>;
+
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Nobody asks for that; any number would do.
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// A question, and the last answer to it.
@@ -51,17 +72,17 @@ impl<Q> Asked<Q> {
         &self.question
     }
 
-    /// What the answer means, if it is the one that is known, and still means that.
+    /// What the answer means, for each key, if it is the one that is known, and still means that.
     pub fn meaning<'a>(
         &self,
         answer: impl IntoIterator<Item = Option<&'a [u8]>>,
         now: UnixMillis,
-    ) -> Option<Vec<Option<Entry>>> {
+    ) -> Option<&[Option<Entry>]> {
         let mut known = self.answer.iter();
         let same = now < self.until
             && answer.into_iter().all(|came| known.next().is_some_and(|known| known.as_deref() == came))
             && known.next().is_none();
-        same.then(|| self.entries.clone())
+        same.then_some(&*self.entries)
     }
 }
 
@@ -136,7 +157,7 @@ impl<Q> Asked<Q> {
 
 impl<Q> Default for Recall<Q> {
     fn default() -> Self {
-        let generations = Generations { young: HashMap::new(), old: HashMap::new(), weight: 0 };
+        let generations = Generations { young: HashMap::default(), old: HashMap::default(), weight: 0 };
         Self { hasher: RandomState::new(), generations: Mutex::new(generations) }
     }
 }
@@ -173,7 +194,7 @@ mod tests {
 
     fn meaning(recall: &Recall<()>, key: &Key, answer: &[Option<&[u8]>], now: UnixMillis) -> Option<Entry> {
         let asked = recall.of(std::slice::from_ref(key))?;
-        asked.meaning(answer.iter().copied(), now)?.pop().flatten()
+        asked.meaning(answer.iter().copied(), now)?.first().cloned().flatten()
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use larder_core::{Entry, Error, Fetched, Key, Tag, UnixMillis};
 
-use crate::client::{Answers, Name, Reply};
+use crate::client::{Answers, Command, Name, Reply};
 use crate::{Memcached, name};
 
 /// What is asked for.
@@ -25,11 +25,12 @@ impl Memcached {
         let (question, answers) = match self.recall.of(keys) {
             Some(asked) => {
                 let answers = self.raw.get_all(&asked.question().names).await;
-                let texts = answers.replies.iter().map(|reply| data(reply).map(|data| &data[..]));
+                let texts =
+                    answers.replies.iter().map(|reply| reply.as_ref().and_then(data).map(|data| &data[..]));
                 if is_whole(&answers)
                     && let Some(entries) = asked.meaning(texts, now)
                 {
-                    return Ok(entries);
+                    return Ok(entries.to_vec());
                 }
                 self.recall.forget(keys);
                 (asked.question().clone(), answers)
@@ -42,8 +43,42 @@ impl Memcached {
                 (Question { names, tags }, answers)
             }
         };
+        self.understand(question, answers, keys, now).await
+    }
+
+    /// The entry under a key. Where there is one server, and its answer is known and the same, nothing else has to be prepared.
+    pub(crate) async fn read_only(&self, key: &Key, now: UnixMillis) -> Result<Option<Entry>, Error> {
+        let keys = std::slice::from_ref(key);
+        let (Some(server), Some(asked)) = (self.raw.client.only(), self.recall.of(keys)) else {
+            let found = Box::pin(self.read(keys, now)).await?;
+            return Ok(found.into_iter().next().flatten());
+        };
+        let commands = asked.question().names.iter().cloned().map(Command::Get).collect();
+        let replies = server.ask(commands)?.replies().await?;
+        if replies.iter().all(is_answer)
+            && let Some(entries) =
+                asked.meaning(replies.iter().map(|reply| data(reply).map(|data| &data[..])), now)
+        {
+            return Ok(entries.iter().next().cloned().flatten());
+        }
+        self.recall.forget(keys);
+        let answers = Answers { replies: replies.into_iter().map(Some).collect(), error: None };
+        let entries = Box::pin(self.understand(asked.question().clone(), answers, keys, now)).await?;
+        Ok(entries.into_iter().next().flatten())
+    }
+
+    /// What answers mean that are not known.
+    async fn understand(
+        &self,
+        question: Question,
+        answers: Answers,
+        keys: &[Key],
+        now: UnixMillis,
+    ) -> Result<Vec<Option<Entry>>, Error> {
+        let Some(first) = keys.first() else { return Ok(Vec::new()) };
         let (Question { names, tags }, answered) = (&question, is_whole(&answers));
-        let texts: Vec<Option<Bytes>> = answers.replies.iter().map(|reply| data(reply).cloned()).collect();
+        let texts: Vec<Option<Bytes>> =
+            answers.replies.iter().map(|reply| reply.as_ref().and_then(data).cloned()).collect();
         let read = self.raw.understand(names, answers, now).await?;
         let fetched = Fetched::of(read, keys.len());
         // What was there and is not valid is not remembered: there is nothing to gain.
@@ -65,12 +100,17 @@ impl Memcached {
 
 /// Whether every server that was asked has answered, and did not fail.
 fn is_whole(answers: &Answers) -> bool {
-    answers.replies.iter().all(|reply| matches!(reply, Some(Reply::Value { .. } | Reply::Miss)))
+    answers.replies.iter().all(|reply| reply.as_ref().is_some_and(is_answer))
 }
 
-fn data(reply: &Option<Reply>) -> Option<&Bytes> {
+/// What stands there, or that nothing does; no failure.
+fn is_answer(reply: &Reply) -> bool {
+    matches!(reply, Reply::Value { .. } | Reply::Miss)
+}
+
+fn data(reply: &Reply) -> Option<&Bytes> {
     match reply {
-        Some(Reply::Value { data, .. }) => Some(data),
+        Reply::Value { data, .. } => Some(data),
         _ => None,
     }
 }

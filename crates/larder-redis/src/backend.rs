@@ -19,7 +19,7 @@ impl Backend for Redis {
     }
 
     async fn get(&self, key: &Key, now: UnixMillis) -> Result<Option<Entry>, Error> {
-        Ok(self.get_many(std::slice::from_ref(key), now).await?.pop().flatten())
+        self.read_only(key, now).await
     }
 
     async fn get_many(&self, keys: &[Key], now: UnixMillis) -> Result<Vec<Option<Entry>>, Error> {

@@ -70,6 +70,14 @@ impl Connector {
         }
     }
 
+    /// The connection of this runtime, if there is one that may be used; none is begun.
+    pub(crate) fn ready(&self) -> Option<Link> {
+        let runtime = Handle::try_current().ok()?.id();
+        let lines = self.lines.lock();
+        let link = lines.get(&runtime)?.link.as_ref()?;
+        link.is_alive(self.max_silence).then(|| link.clone())
+    }
+
     /// The connection of this runtime, if there is one now; else one is begun.
     pub(crate) fn link_now(self: &Arc<Self>) -> Option<Link> {
         let runtime = Handle::try_current().ok()?;

@@ -10,6 +10,7 @@ use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, PushInfo, PushKind, Re
 use crate::ask::Answer;
 use crate::error::is_fatal;
 use crate::incarnation::{Incarnation, Run};
+use crate::read::is_text;
 
 /// The longest that one command may take when nobody above has a deadline, as when clearing.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -99,7 +100,11 @@ impl Link {
     pub(crate) async fn ask(&self, command: &Cmd) -> Result<Value, RedisError> {
         self.0.health.asked();
         let mut connection = self.0.connection.clone();
-        let answer = connection.send_packed_command(command).await.and_then(Value::extract_error);
+        let answer = match connection.send_packed_command(command).await {
+            // There is no error among these, which would have to be looked for.
+            Ok(Value::Array(values)) if values.iter().all(is_text) => Ok(Value::Array(values)),
+            answer => answer.and_then(Value::extract_error),
+        };
         self.heard(answer.as_ref().err());
         answer
     }

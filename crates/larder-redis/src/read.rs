@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use larder_core::{Asked, Entry, Error, Key, Tag, UnixMillis};
+use larder_core::{Asked, Backend as _, Entry, Error, Key, Tag, UnixMillis};
 use redis::{Cmd, RedisError, Value};
 
 use crate::Redis;
@@ -27,19 +27,60 @@ pub(crate) struct Question {
     run: Run,
 }
 
-/// One command and its answer.
-enum Step {
-    /// It is known what it means.
-    Known(Vec<Option<Entry>>),
-    New {
-        command: Cmd,
-        tags: Vec<Tag>,
-        answer: Vec<Option<Bytes>>,
-        run: Run,
-    },
+/// A command and its answer, of which it is not known what it means.
+struct Step {
+    command: Cmd,
+    tags: Vec<Tag>,
+    answer: Vec<Option<Bytes>>,
+    run: Run,
+}
+
+impl Step {
+    fn again(link: &Link, asked: &Asked<Question>, answer: Value) -> Result<Self, Error> {
+        let Question { command, tags, .. } = asked.question();
+        let Value::Array(values) = answer else { return Err(mapped(unanswered())) };
+        let answer = values.into_iter().map(bytes).collect::<Result<_, _>>().map_err(mapped)?;
+        Ok(Self { command: command.clone(), tags: tags.clone(), answer, run: link.run() })
+    }
+}
+
+/// What an answer means, if it is the one that is known.
+fn meant<'a>(
+    link: &Link,
+    asked: &'a Asked<Question>,
+    answer: &Value,
+    now: UnixMillis,
+) -> Option<&'a [Option<Entry>]> {
+    let Value::Array(values) = answer else { return None };
+    let same = link.run() == asked.question().run && values.iter().all(is_text);
+    same.then(|| asked.meaning(values.iter().map(text), now))?
 }
 
 impl Redis {
+    /// The entry under a key. Where the answer is known and the same, nothing else has to be prepared.
+    pub(crate) async fn read_only(&self, key: &Key, now: UnixMillis) -> Result<Option<Entry>, Error> {
+        let keys = std::slice::from_ref(key);
+        let Some((link, asked)) = self.asked(keys) else {
+            let found = Box::pin(self.get_many(keys, now)).await?;
+            return Ok(found.into_iter().next().flatten());
+        };
+        let answer = link.ask(&asked.question().command).await.map_err(mapped)?;
+        if let Some(entries) = meant(&link, &asked, &answer, now) {
+            return Ok(entries.iter().next().cloned().flatten());
+        }
+        let step = Step::again(&link, &asked, answer)?;
+        let entries = Box::pin(self.understand(step, Names::around(key), keys, now)).await?;
+        Ok(entries.into_iter().next().flatten())
+    }
+
+    /// How it was asked for these keys last, and on which connection; where there is none yet, or something goes along with the next question, it
+    /// is another one.
+    fn asked(&self, keys: &[Key]) -> Option<(Link, Arc<Asked<Question>>)> {
+        let link = self.store.only()?.ready()?;
+        let asked = self.remembered.recall.of(keys)?;
+        (asked.question().run == link.run() && !link.is_due()).then_some((link, asked))
+    }
+
     /// The entries under keys of one namespace. One step if the tags were guessed, else two.
     pub(crate) async fn read(
         &self,
@@ -48,21 +89,28 @@ impl Redis {
         keys: &[Key],
         now: UnixMillis,
     ) -> Result<Vec<Option<Entry>>, Error> {
-        let link = server.link().await?;
-        // What goes along when it is due is another question.
-        let asked = self
-            .remembered
-            .recall
-            .of(keys)
-            .filter(|asked| asked.question().run == link.run() && !link.is_due());
-        let step = match asked {
-            Some(asked) => self.ask_again(&link, &asked, now).await?,
-            None => self.ask_anew(&link, names, keys).await?,
+        let step = match self.asked(keys) {
+            Some((link, asked)) => {
+                let answer = link.ask(&asked.question().command).await.map_err(mapped)?;
+                if let Some(entries) = meant(&link, &asked, &answer, now) {
+                    return Ok(entries.to_vec());
+                }
+                Step::again(&link, &asked, answer)?
+            }
+            None => self.ask_anew(&server.link().await?, names, keys).await?,
         };
-        let (command, tags, answer, run) = match step {
-            Step::Known(entries) => return Ok(entries),
-            Step::New { command, tags, answer, run } => (command, tags, answer, run),
-        };
+        self.understand(step, names, keys, now).await
+    }
+
+    /// What an answer means that is not known.
+    async fn understand(
+        &self,
+        step: Step,
+        names: Names<'_>,
+        keys: &[Key],
+        now: UnixMillis,
+    ) -> Result<Vec<Option<Entry>>, Error> {
+        let Step { command, tags, answer, run } = step;
         // One that was asked for before may have to be asked for otherwise now.
         self.remembered.recall.forget(keys);
         if answer.len() != keys.len() + 1 + tags.len() {
@@ -94,21 +142,6 @@ impl Redis {
         Ok(entries)
     }
 
-    async fn ask_again(&self, link: &Link, asked: &Asked<Question>, now: UnixMillis) -> Result<Step, Error> {
-        let Question { command, tags, run } = asked.question();
-        let Value::Array(values) = link.ask(command).await.map_err(mapped)? else {
-            return Err(mapped(unanswered()));
-        };
-        if link.run() == *run
-            && values.iter().all(|value| matches!(value, Value::BulkString(_) | Value::Nil))
-            && let Some(entries) = asked.meaning(values.iter().map(text), now)
-        {
-            return Ok(Step::Known(entries));
-        }
-        let answer = values.into_iter().map(bytes).collect::<Result<_, _>>().map_err(mapped)?;
-        Ok(Step::New { command: command.clone(), tags: tags.clone(), answer, run: link.run() })
-    }
-
     async fn ask_anew(&self, link: &Link, names: Names<'_>, keys: &[Key]) -> Result<Step, Error> {
         let mut tags: Vec<Tag> = Vec::new();
         for key in keys {
@@ -122,8 +155,13 @@ impl Redis {
         let answer = link.exchange(vec![command.clone()]).await.map_err(mapped)?.pop();
         let answer = answer.ok_or_else(|| mapped(unanswered()))?;
         let run = answer.run;
-        Ok(Step::New { command, tags, answer: answer.to()?, run })
+        Ok(Step { command, tags, answer: answer.to()?, run })
     }
+}
+
+/// Whether it is something that stands in the store, or nothing.
+pub(crate) fn is_text(value: &Value) -> bool {
+    matches!(value, Value::BulkString(_) | Value::Nil)
 }
 
 fn text(value: &Value) -> Option<&[u8]> {

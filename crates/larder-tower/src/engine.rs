@@ -63,8 +63,8 @@ pub(crate) struct Visit {
 /// What a first look found.
 pub(crate) struct Looked {
     /// What had landed before it.
-    landed: u64,
-    found: Result<Found, larder_core::Error>,
+    pub(crate) landed: u64,
+    pub(crate) found: Result<Found, larder_core::Error>,
 }
 
 /// What becomes of an admitted request at the front.
@@ -228,23 +228,6 @@ impl Visit {
             Found::Hit(page) => (!self.begins_early(&page)).then_some(page),
             _ => None,
         }
-    }
-
-    /// The stored page, if nothing else is to be done: most requests are answered so, and nothing else has to be prepared for them. What the look
-    /// found otherwise, [`front`](Self::front) goes on with.
-    pub(crate) async fn hit(&mut self) -> Option<Arc<larder_http::StoredResponse>> {
-        if !self.may_be_answered() {
-            return None;
-        }
-        let landed = self.cache.attached::<Traffic>().landed(&self.identity);
-        let found = self.look().await;
-        if let Ok(Found::Hit(page)) = &found
-            && !self.begins_early(page)
-        {
-            return Some(Arc::clone(page));
-        }
-        self.looked = Some(Looked { landed, found });
-        None
     }
 
     /// Whether a stored page may be its answer, whatever else there is.

@@ -9,23 +9,28 @@ use larder_core::UnixMillis;
 use larder_http::{Reason, StoredResponse};
 
 use crate::admit::{Facts, Hosts, admit_noting};
-use crate::engine::{Engine, Visit};
+use crate::engine::Engine;
 use crate::identity::{Identity, Whence};
 use crate::lookup::{Found, look_now};
 use crate::outer::{Enclosed, Outer, Waits};
 use crate::refresh::Refresh;
 use crate::respond;
+use crate::seek::Seek;
 use crate::session::OnRequest;
 use crate::settings::Level;
 use crate::stale::Role;
 use crate::which::{Chosen, Handle, choose};
 
 /// What [`Engine::enter`] makes of a request.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart at once, and a box would cost more than the copy"
+)]
 pub(crate) enum Entrance {
     /// A page was at hand.
     Hit(Response<Body>),
-    /// Admitted; the front has to be asked.
-    Visit(Box<Visit>),
+    /// Admitted; the store has to be asked.
+    Seek(Seek),
     /// Not for the cache.
     Bypass(Reason),
 }
@@ -68,7 +73,7 @@ impl Engine {
             }
             sorted.role = Role::Early;
         }
-        Entrance::Visit(self.visit(sorted, parts))
+        Entrance::Seek(self.seek(sorted, parts))
     }
 
     /// The answer to a request that has one in the cache which needs no waiting. Whatever else becomes of it, [`enter`](Self::enter) says.
@@ -112,10 +117,9 @@ impl Engine {
         Ok(Sorted { cache, identity, facts, began, role })
     }
 
-    fn visit(&self, sorted: Sorted<'_>, parts: &Parts) -> Box<Visit> {
-        let settings = self.settings();
-        let Sorted { cache, identity, facts, began, role } = sorted;
-        if settings.stale.refreshes()
+    fn seek(&self, sorted: Sorted<'_>, parts: &Parts) -> Seek {
+        let Sorted { cache, identity, facts, began, role, .. } = sorted;
+        if self.settings().stale.refreshes()
             && let Some(outer) = parts.extensions.get::<Outer>()
         {
             outer.want_again();
@@ -124,7 +128,7 @@ impl Engine {
             Role::Renewal(_) => cache.beside_requests(),
             _ => Waits::handle(&parts.extensions, &cache),
         };
-        Visit::new(self, cache, identity, facts, role, began, parts)
+        Seek { engine: self.clone(), cache, identity, facts, began, role }
     }
 
     fn hit_now(&self, sorted: &Sorted<'_>, headers: &HeaderMap) -> Option<Arc<StoredResponse>> {

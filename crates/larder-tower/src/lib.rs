@@ -56,6 +56,7 @@ mod record;
 mod refresh;
 mod request_scope;
 mod respond;
+mod seek;
 mod session;
 mod settings;
 mod shared;

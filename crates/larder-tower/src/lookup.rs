@@ -10,6 +10,7 @@ use crate::identity::{Identity, Variant};
 use crate::reading::read;
 use crate::record::Record;
 use crate::stale::Stale;
+use crate::varied::Varied;
 
 /// What a lookup found.
 #[derive(Debug)]
@@ -93,6 +94,33 @@ pub(crate) async fn look(
         seen.best(now)
     });
     Ok(first_hit(pages.collect()))
+}
+
+/// The same for one identity, and as a small future: the usual page varies on nothing, so its record is all that has to be read.
+pub(crate) async fn look_only(
+    cache: &Cache,
+    identity: &Identity,
+    headers: &HeaderMap,
+    limit: u32,
+    now: UnixMillis,
+) -> Result<Found, Error> {
+    if let Some(found) = look_now(cache, identity, headers, limit, now) {
+        return Ok(found);
+    }
+    let (key, varied) = (identity.primary_key(), cache.attached::<Varied>());
+    if varied.of(key).is_none() {
+        let Some(entry) = cache.lookup_only(key).await? else { return Ok(Found::Miss(Forward::UriMiss)) };
+        match Record::from_entry(&entry) {
+            Ok(record) if record.sets.is_empty() => {
+                return Ok(Seen::new(&record, entry.stale_since(), identity, key).best(now));
+            }
+            // Now it is known what is to be asked for beside it.
+            Ok(record) => varied.note(key, &record.sets),
+            // It is removed by who reads it next.
+            Err(_) => {}
+        }
+    }
+    Box::pin(look(cache, &[identity], headers, limit)).await
 }
 
 /// The page that is there, else a stale one, else why the first has none.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use axum::body::Body;
+use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
 use larder_core::flight::Leader;
 use larder_core::{Clock, Lease};
@@ -19,12 +20,13 @@ use tower_service::Service;
 use crate::again::Again;
 use crate::cacheable::Cacheable;
 use crate::detach::Detachable;
-use crate::engine::{Engine, Front, Lead, Visit, has_body, into_body, say, say_bypass};
+use crate::engine::{Engine, Front, Lead, Looked, Visit, has_body, into_body, say, say_bypass};
 use crate::entrance::Entrance;
 use crate::landing::Landing;
 use crate::outer::Outer;
 use crate::passes::PASS_ERROR_MILLIS;
 use crate::respond;
+use crate::seek::Seek;
 use crate::session::SessionWitness;
 use crate::shared;
 use crate::stale::{Asked, Behind, Shown, Stood};
@@ -184,18 +186,19 @@ impl Engine {
             Entrance::Bypass(reason) => {
                 Kind::Pass { inner: Through::of(inner, Request::from_parts(parts, body)), reason }
             }
-            Entrance::Visit(visit) => {
+            Entrance::Seek(seek) if seek.cache.capabilities().shared => {
+                Kind::Work { work: Box::pin(answered(seek, inner.clone(), parts, body)) }
+            }
+            Entrance::Seek(seek) => {
+                let visit = seek.visit(&parts, None);
                 let (inner, request) = (inner.clone(), Request::from_parts(parts, body));
-                let work: Boxed<S::Error> = match visit.cache.capabilities().shared {
-                    true => Box::pin(answered(visit, inner, request)),
-                    false => Box::pin(async move {
-                        match visit.lead_at_once() {
-                            Ok(lead) => leading(lead, inner, request).await,
-                            // What it takes to wait for others is large, and few need it.
-                            Err(visit) => Box::pin(answered(visit, inner, request)).await,
-                        }
-                    }),
-                };
+                let work = Box::pin(async move {
+                    match visit.lead_at_once() {
+                        Ok(lead) => leading(lead, inner, request).await,
+                        // What it takes to wait for others is large, and few need it.
+                        Err(visit) => Box::pin(make(visit, inner, request)).await,
+                    }
+                });
                 Kind::Work { work }
             }
         };
@@ -321,21 +324,29 @@ where
 }
 
 /// Answers from a store that has to be waited for, or with a page that is made.
-async fn answered<S, B>(
-    mut visit: Box<Visit>,
-    service: S,
-    request: Request<B>,
-) -> Result<Response<Body>, S::Error>
+async fn answered<S, B>(mut seek: Seek, service: S, parts: Parts, body: B) -> Result<Response<Body>, S::Error>
 where
     S: Cacheable<B>,
     B: http_body::Body + Send + 'static,
 {
-    if let Some(page) = visit.hit().await {
-        let now = visit.cache.clock().now();
-        return Ok(respond::from_stored(&page, visit.facts, &visit.headers, now));
-    }
-    // Nobody needs it for a hit.
-    Box::pin(make(visit, service, request)).await
+    let looked = match seek.hit(&parts.headers).await {
+        Ok(page) => {
+            let now = seek.cache.clock().now();
+            return Ok(respond::from_stored(&page, seek.facts, &parts.headers, now));
+        }
+        Err(looked) => looked,
+    };
+    making(seek, looked, service, parts, body).await
+}
+
+/// What it takes to make a page is large, and nobody needs it for a hit.
+fn making<S, B>(seek: Seek, looked: Option<Looked>, service: S, parts: Parts, body: B) -> Boxed<S::Error>
+where
+    S: Cacheable<B>,
+    B: http_body::Body + Send + 'static,
+{
+    let visit = seek.visit(&parts, looked);
+    Box::pin(make(visit, service, Request::from_parts(parts, body)))
 }
 
 /// Makes a page, and goes on with that if nobody waits for the answer any more.

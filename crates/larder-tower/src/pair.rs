@@ -186,7 +186,7 @@ impl Engine {
             }
             // `enter` was told not to answer.
             Entrance::Hit(response) => return Box::pin(async move { Ok(response) }),
-            Entrance::Visit(visit) => visit,
+            Entrance::Seek(seek) => seek.visit(&parts, None),
         };
         // What lies between is to depend on no more than the application: the page is made by both.
         visit.prepare(&mut parts.headers, false);

@@ -4,6 +4,7 @@
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use foldhash::quality::RandomState;
 use larder_core::Key;
@@ -19,24 +20,30 @@ pub(crate) struct Varied {
     hasher: RandomState,
     /// By a hash of the primary key: two with the same one only guess wrong.
     lists: Cache<u64, Arc<[VaryFields]>, UnitWeighter, RandomState>,
+    /// Whether there was ever one: where no page varies there is nothing to look for.
+    any: AtomicBool,
 }
 
 impl Default for Varied {
     fn default() -> Self {
         let (hasher, lifecycle) = (RandomState::default(), DefaultLifecycle::default());
         let lists = Cache::with(URLS, URLS as u64, UnitWeighter, hasher.clone(), lifecycle);
-        Self { hasher, lists }
+        Self { hasher, lists, any: AtomicBool::new(false) }
     }
 }
 
 impl Varied {
     /// The lists that the record under this primary key probably has.
     pub(crate) fn of(&self, primary: &Key) -> Option<Arc<[VaryFields]>> {
-        self.lists.get(&self.hash(primary))
+        self.any.load(Ordering::Acquire).then(|| self.lists.get(&self.hash(primary)))?
     }
 
     /// Notes the lists that it has.
     pub(crate) fn note(&self, primary: &Key, lists: &[VaryFields]) {
+        if lists.is_empty() && !self.any.load(Ordering::Acquire) {
+            return;
+        }
+        self.any.store(true, Ordering::Release);
         let hash = self.hash(primary);
         match self.lists.get(&hash) {
             Some(known) if *known == *lists => {}

@@ -1,4 +1,5 @@
-//! The other side: handlers that read what a hit reads, with the driver alone, in one step, and return the page's bytes.
+//! The other side: handlers that read what a hit reads, with the driver alone, in one step, and return the page's bytes with the fields of a
+//! hit.
 
 use std::fs;
 use std::io;
@@ -10,7 +11,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use axum::{Router, routing::get};
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use rusqlite::Connection;
 
 use crate::address::Address;
@@ -54,12 +55,30 @@ async fn memory(tags: usize) -> io::Result<Router> {
     Ok(app)
 }
 
+/// The bytes, with the fields that a hit has.
 fn answer(page: Option<Bytes>) -> Response {
-    match page {
-        Some(page) => Body::from(page).into_response(),
-        None => StatusCode::NOT_FOUND.into_response(),
+    let Some(page) = page else { return StatusCode::NOT_FOUND.into_response() };
+    let mut response = Response::new(Body::from(page));
+    let headers = response.headers_mut();
+    headers.reserve(FIELDS.len() + 1);
+    for (name, value) in FIELDS {
+        headers.insert(name, HeaderValue::from_static(value));
     }
+    response
 }
+
+const FIELDS: [(HeaderName, &str); 10] = [
+    (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+    (header::CONTENT_LANGUAGE, "en"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "same-origin"),
+    (header::DATE, "Sat, 21 Nov 2026 02:44:31 GMT"),
+    (header::EXPIRES, "Sat, 21 Nov 2026 03:44:31 GMT"),
+    (header::CACHE_CONTROL, "max-age=3600"),
+    (header::VARY, "Cookie"),
+    (header::AGE, "7"),
+    (HeaderName::from_static("cache-status"), "larder; hit; ttl=3592"),
+];
 
 async fn redis(address: &str, names: Vec<String>) -> io::Result<Router> {
     eprintln!("redis: {} names", names.len());
@@ -153,11 +172,20 @@ async fn postgres(tags: usize) -> io::Result<Router> {
     let names: Vec<String> = all.fetch_all(&pool).await.map_err(io::Error::other)?;
     let names = Arc::new(in_order(names));
     eprintln!("postgres: {} names", names.len());
-    let question = format!("SELECT name, value FROM bench_{tags} WHERE name = ANY($1)");
+    let (first, end) = (format!("bench{tags}:outbox:"), format!("bench{tags}:outbox;"));
+    let bounds = Arc::new((first, end));
+    // What others' transactions left is read along.
+    let question: Arc<str> = format!(
+        "(SELECT name, value FROM bench_{tags} WHERE name = ANY($1)) UNION ALL \
+         (SELECT name, value FROM bench_{tags} WHERE name >= $2 AND name < $3 ORDER BY name LIMIT 101)"
+    )
+    .into();
     let read = move || {
-        let (pool, names, question) = (pool.clone(), Arc::clone(&names), question.clone());
+        let (pool, names, question) = (pool.clone(), Arc::clone(&names), Arc::clone(&question));
+        let bounds = Arc::clone(&bounds);
         async move {
             let rows = sqlx::query_as::<_, (String, Vec<u8>)>(sqlx::AssertSqlSafe(question)).bind(&names[..]);
+            let rows = rows.bind(&bounds.0).bind(&bounds.1);
             let rows = rows.fetch_all(&pool).await.unwrap_or_default();
             answer(rows.into_iter().find(|(name, _)| name.contains(":page.")).map(|(_, value)| value.into()))
         }

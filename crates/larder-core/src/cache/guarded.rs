@@ -16,6 +16,9 @@ use crate::breaker::{Asks, Change, Verdict};
 use crate::error::{Error, ErrorKind};
 use crate::events::Operation;
 
+/// Longer than anything runs.
+const LONG: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// How long one request may still wait for its store, in nanoseconds.
 #[derive(Debug)]
 pub(super) struct Allowance(AtomicU64);
@@ -200,10 +203,12 @@ impl Cache {
             (limit, None) | (None, limit) => limit,
         };
         let began = Instant::now();
+        // A century is as good as for ever.
+        let until = |limit| began.checked_add(limit).unwrap_or_else(|| began + LONG);
         let done = match limit {
             // Outside a runtime there is no timer, and the backend has to do without one as well.
             Some(limit) if tokio::runtime::Handle::try_current().is_ok() => {
-                match tokio::time::timeout(limit, step).await {
+                match tokio::time::timeout_at(until(limit), step).await {
                     Ok(done) => done,
                     Err(_) if deadline.is_some_and(|deadline| limit < deadline) => Err(self.too_long()),
                     Err(_) => Err(self.too_late()),

@@ -22,6 +22,32 @@ impl Cache {
         Ok(found)
     }
 
+    /// As [`lookup`](Self::lookup), for one key.
+    ///
+    /// # Errors
+    /// As [`lookup`](Self::lookup).
+    pub async fn lookup_only(&self, key: &Key) -> Result<Option<Entry>, Error> {
+        let inner = &*self.inner;
+        if !inner.capabilities.verifies {
+            let found = Box::pin(self.lookup(std::slice::from_ref(key))).await?;
+            return Ok(found.into_iter().next().flatten());
+        }
+        let step = async {
+            let Some(entry) = inner.backend.get(key, inner.clock.now()).await? else { return Ok(None) };
+            match self.open_entry(entry) {
+                Ok(entry) => Ok(Some(entry)),
+                // It is rare, and would make each look a large one.
+                Err(error) => {
+                    Box::pin(self.unreadable(key, &error)).await;
+                    Ok(None)
+                }
+            }
+        };
+        let found = self.within(Operation::Get, step).await?;
+        let is_over = |entry: &Entry| entry.fresh_until().is_some_and(|until| until <= inner.clock.now());
+        Ok(found.filter(|entry| !is_over(entry)))
+    }
+
     /// As [`lookup`](Self::lookup), and then those under the keys that only what was found can name. If `more` names none, it is one
     /// lookup; in any case one deadline bounds the whole.
     ///
@@ -141,9 +167,11 @@ impl Cache {
 
     async fn valid(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, Error> {
         let inner = &*self.inner;
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
         let now = inner.clock.now();
         let mut found = match (keys, inner.capabilities.verifies) {
-            ([], _) => return Ok(Vec::new()),
             (keys, true) => inner.backend.get_many(keys, now).await?,
             (keys, false) => inner.remembered.look(&inner.backend, keys, now).await?,
         };

@@ -34,7 +34,6 @@ mod versions;
 mod windows;
 
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -110,7 +109,7 @@ struct Inner {
     reporter: Reporter,
     flights: Flights<Option<Made>>,
     remembered: Remembered,
-    attached: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+    attached: Mutex<Vec<(TypeId, Arc<dyn Any + Send + Sync>)>>,
 }
 
 impl Cache {
@@ -174,9 +173,14 @@ impl Cache {
     /// `Default` when first asked for.
     pub fn attached<T: Default + Any + Send + Sync>(&self) -> Arc<T> {
         let mut attached = self.inner.attached.lock();
-        let one = attached.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default()));
-        // The map is keyed by the type, so this is always one.
-        Arc::clone(one).downcast().unwrap_or_default()
+        // There are a few of them: looking through these takes less than hashing.
+        let of = TypeId::of::<T>();
+        let at = attached.iter().position(|(known, _)| *known == of).unwrap_or_else(|| {
+            attached.push((of, Arc::new(T::default())));
+            attached.len() - 1
+        });
+        // It stands beside its type, so this is always one.
+        Arc::clone(&attached[at].1).downcast().unwrap_or_default()
     }
 
     /// Begins a fill: everything that is made after this and stored with it can be invalidated from now on.

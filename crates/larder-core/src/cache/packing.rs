@@ -39,10 +39,12 @@ impl Cache {
 
     /// An entry as the backend gave it; `None` if it can't be read.
     pub(super) fn open_now(&self, entry: Entry) -> Option<Entry> {
-        match self.inner.capabilities.shared {
-            true => pack::open(entry).ok(),
-            false => Some(entry),
-        }
+        self.open_entry(entry).ok()
+    }
+
+    /// An entry as the backend gave it.
+    pub(super) fn open_entry(&self, entry: Entry) -> Result<Entry, Error> {
+        if self.inner.capabilities.shared { pack::open(entry) } else { Ok(entry) }
     }
 
     /// Entries as the backend gave them. What can't be read is removed and a miss; what only this program can't read stays where it is.
@@ -59,7 +61,7 @@ impl Cache {
         }
     }
 
-    async fn unreadable(&self, key: &Key, error: &Error) {
+    pub(super) async fn unreadable(&self, key: &Key, error: &Error) {
         let inner = &*self.inner;
         if error.kind() == ErrorKind::Unsupported {
             tracing::warn!(target: "larder::backend", cache = self.name(), %error, "what was stored can't be read by this program");

@@ -42,6 +42,11 @@ impl Client {
         self.servers.iter().map(Server::address)
     }
 
+    /// The server, where there is but one.
+    pub(crate) fn only(&self) -> Option<&Server> {
+        if let [server] = &*self.servers { Some(server) } else { None }
+    }
+
     /// Asks each server once for all that concerns it, all at the same time.
     pub(crate) async fn ask(&self, commands: Vec<Command>) -> Answers {
         let mut replies: Vec<Option<Reply>> = Vec::new();
