@@ -89,7 +89,7 @@ macro_rules! answers {
         /// Rows of names and values.
         async fn rows(
             connection: &mut Connection,
-            text: String,
+            text: std::sync::Arc<str>,
             names: &[String],
         ) -> Result<Vec<(String, Bytes)>, Driver> {
             named(bind_names(sqlx::query(sqlx::AssertSqlSafe(text)), names).fetch_all(connection).await?)

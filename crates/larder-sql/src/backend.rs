@@ -14,11 +14,11 @@ impl Backend for SqlCache {
     }
 
     async fn get(&self, key: &Key, now: UnixMillis) -> Result<Option<Entry>, Error> {
-        Ok(self.get_many(std::slice::from_ref(key), now).await?.pop().flatten())
+        self.valid_only(key, now).await
     }
 
     async fn get_many(&self, keys: &[Key], now: UnixMillis) -> Result<Vec<Option<Entry>>, Error> {
-        self.remembered.look(&self.raw, keys, now).await
+        self.valid(keys, now).await
     }
 
     async fn fetch(
@@ -32,7 +32,7 @@ impl Backend for SqlCache {
     }
 
     async fn set(&self, key: &Key, entry: Entry, when: When, now: UnixMillis) -> Result<bool, Error> {
-        self.remembered.note(key, &entry);
+        self.note(key, &entry);
         let stored = self.raw.store(key, entry, when, Counts::Valid, now).await?;
         self.raw.cull_behind(1, now).await;
         Ok(stored)
@@ -45,7 +45,7 @@ impl Backend for SqlCache {
     ) -> Result<Vec<(usize, Error)>, Error> {
         let writes = entries.len();
         for (key, entry) in &entries {
-            self.remembered.note(key, entry);
+            self.note(key, entry);
         }
         let refused = self.raw.store_many(entries, now).await?;
         self.raw.cull_behind(writes, now).await;

@@ -120,7 +120,7 @@ impl SqlCacheBuilder {
         let culling = Arc::new(Culling::new(self.max_entries));
         let engine = Arc::new(self.engine()?);
         let raw = Raw { engine, culling, folding: Arc::default(), table: Arc::default() };
-        Ok(SqlCache { raw, remembered: Arc::default() })
+        Ok(SqlCache { raw, remembered: Arc::default(), recall: Arc::default() })
     }
 
     fn engine(self) -> Result<Engine, Error> {

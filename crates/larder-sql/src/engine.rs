@@ -1,5 +1,7 @@
 //! What all databases are asked: single statements mostly, so that each happens whole or not at all.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use larder_core::{Error, ErrorKind, UnixMillis};
 
@@ -32,7 +34,7 @@ pub(crate) struct Listed {
 #[derive(Clone, Debug)]
 pub(crate) enum Ask {
     /// The rows under these names; with a namespace, also what its outbox holds, up to a limit.
-    Read(Vec<String>, Option<String>),
+    Read(Arc<[String]>, Option<Arc<str>>),
     /// Stores where nothing is.
     Insert(Row),
     Upsert(Row),

@@ -85,13 +85,14 @@ mod statements;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod transaction;
 mod url;
+mod valid;
 
 use std::fmt;
 #[cfg(feature = "sqlite")]
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use larder_core::{Error, Remembered};
+use larder_core::{Error, Recall, Remembered};
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub use builder::AppPool;
@@ -105,12 +106,14 @@ pub use url::open;
 
 use engine::Engine;
 use raw::Raw;
+use valid::Question;
 
 /// The SQL backend. Clones share their connections.
 #[derive(Clone)]
 pub struct SqlCache {
     raw: Raw,
     remembered: Arc<Remembered>,
+    recall: Arc<Recall<Question>>,
 }
 
 impl SqlCache {

@@ -1,5 +1,6 @@
 //! MySQL and MariaDB.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use bytes::Bytes;
@@ -209,7 +210,7 @@ fn bind_names<'q>(
     query
 }
 
-fn read_with_outbox(statements: &Statements, count: usize) -> String {
+fn read_with_outbox(statements: &Statements, count: usize) -> Arc<str> {
     statements.read_with::<Dialect>(count, count, outbox::MOST + 1)
 }
 

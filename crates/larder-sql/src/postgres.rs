@@ -1,5 +1,7 @@
 //! PostgreSQL.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use larder_core::Error;
 use sqlx::pool::PoolOptions;
@@ -153,7 +155,7 @@ fn bind_names<'q>(query: Query<'q, Db, PgArguments>, names: &[String]) -> Query<
     query.bind(names)
 }
 
-fn read_with_outbox(statements: &Statements, count: usize) -> String {
+fn read_with_outbox(statements: &Statements, count: usize) -> Arc<str> {
     statements.read_with::<Dialect>(count, 1, outbox::MOST + 1)
 }
 
@@ -184,7 +186,7 @@ async fn take(
     names: &[String],
 ) -> Result<Vec<(String, Bytes)>, Driver> {
     let text = statements.delete_many::<Dialect>(names.len()) + " RETURNING name, value";
-    rows(connection, text, names).await
+    rows(connection, text.into(), names).await
 }
 
 fn name_of(row: &DriverRow, column: usize) -> Result<String, Driver> {

@@ -81,7 +81,7 @@ impl Raw {
 
     /// The row as it is, which is what a swap has to know.
     async fn row(&self, key: &Key) -> Result<Option<Bytes>, Error> {
-        Ok(self.rows(Ask::Read(vec![name::of(key)], None)).await?.pop().map(|(_, value)| value))
+        Ok(self.rows(Ask::Read([name::of(key)].into(), None)).await?.pop().map(|(_, value)| value))
     }
 
     /// Stores where `old` stands, or nothing if that is none; false if that is not so any more.

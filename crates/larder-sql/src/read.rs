@@ -1,6 +1,7 @@
 //! Reading entries and records, with what callers' transactions say about them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use larder_core::{Entry, Error, ErrorKind, Key, UnixMillis, wire};
@@ -18,26 +19,45 @@ impl Raw {
     /// What stands under these keys and is not expired, records as the notes of their namespace's outbox want them. Records are of one
     /// namespace.
     pub(crate) async fn read(&self, keys: &[Key], now: UnixMillis) -> Result<Vec<Option<Entry>>, Error> {
-        let record = keys.iter().find(|key| self.engine.has_outbox() && name::is_record(key));
-        let prefix = record.map(|record| record.space().prefix().to_owned());
+        let prefix = self.outbox_for(keys);
         let mut entries = Vec::with_capacity(keys.len());
         for keys in keys.chunks(BATCH) {
-            let names: Vec<String> = keys.iter().map(name::of).collect();
-            let (found, notes) = self.heeded(&names, prefix.as_deref(), now).await?;
-            let masks = notes.masks();
-            for name in names {
-                let bytes = found.get(&name);
-                let decoded = bytes.map(wire::decode).transpose();
-                if let (Err(_), Some(waste)) = (&decoded, bytes) {
-                    // What can't be read is of no use to anybody.
-                    self.ask(Ask::DeleteIf(name.clone(), waste.clone())).await?;
-                }
-                let entry = decoded.unwrap_or_default().filter(|entry| !entry.is_expired(now));
-                entries.push(match masks.get(name.as_str()) {
-                    Some(mask) => entry.map(|entry| outbox::masked(&entry, *mask)),
-                    None => entry,
-                });
+            let names: Arc<[String]> = keys.iter().map(name::of).collect();
+            let rows = self.rows(Ask::Read(Arc::clone(&names), prefix.clone())).await?;
+            let (found, notes) = self.heeded(&names, prefix.as_ref(), rows, now).await?;
+            entries.extend(self.understand(&names, &found, &notes, now).await?);
+        }
+        Ok(entries)
+    }
+
+    /// The namespace whose outbox has to be read with what stands under these keys.
+    pub(crate) fn outbox_for(&self, keys: &[Key]) -> Option<Arc<str>> {
+        let record = keys.iter().find(|key| self.engine.has_outbox() && name::is_record(key));
+        record.map(|record| record.space().prefix().into())
+    }
+
+    /// The entries in rows. What can't be read is removed.
+    pub(crate) async fn understand(
+        &self,
+        names: &[String],
+        found: &HashMap<String, Bytes>,
+        notes: &Notes,
+        now: UnixMillis,
+    ) -> Result<Vec<Option<Entry>>, Error> {
+        let masks = notes.masks();
+        let mut entries = Vec::with_capacity(names.len());
+        for name in names {
+            let bytes = found.get(name);
+            let decoded = bytes.map(wire::decode).transpose();
+            if let (Err(_), Some(waste)) = (&decoded, bytes) {
+                // What can't be read is of no use to anybody.
+                self.ask(Ask::DeleteIf(name.clone(), waste.clone())).await?;
             }
+            let entry = decoded.unwrap_or_default().filter(|entry| !entry.is_expired(now));
+            entries.push(match masks.get(name.as_str()) {
+                Some(mask) => entry.map(|entry| outbox::masked(&entry, *mask)),
+                None => entry,
+            });
         }
         Ok(entries)
     }
@@ -48,21 +68,23 @@ impl Raw {
         if !self.engine.has_outbox() {
             return Ok(record);
         }
-        let name = name::of(key);
-        let (_, notes) = self.heeded(std::slice::from_ref(&name), Some(key.space().prefix()), now).await?;
-        let mask = notes.masks().get(name.as_str()).copied();
+        let names: Arc<[String]> = [name::of(key)].into();
+        let prefix: Arc<str> = key.space().prefix().into();
+        let rows = self.rows(Ask::Read(Arc::clone(&names), Some(Arc::clone(&prefix)))).await?;
+        let (_, notes) = self.heeded(&names, Some(&prefix), rows, now).await?;
+        let mask = notes.masks().get(names[0].as_str()).copied();
         Ok(mask.map_or_else(|| record.clone(), |mask| outbox::masked(&record, mask)))
     }
 
-    /// Rows, and all notes of this namespace in the same statement.
-    async fn heeded(
+    /// Rows that were read, and all notes of this namespace that came with the same statement; read again if those were too many.
+    pub(crate) async fn heeded(
         &self,
-        names: &[String],
-        prefix: Option<&str>,
+        names: &Arc<[String]>,
+        prefix: Option<&Arc<str>>,
+        mut rows: Vec<(String, Bytes)>,
         now: UnixMillis,
     ) -> Result<(HashMap<String, Bytes>, Notes), Error> {
         for _ in 0..TRIES {
-            let mut rows = self.rows(Ask::Read(names.to_vec(), prefix.map(str::to_owned))).await?;
             let notes = prefix.map(|prefix| Notes::take_from(&mut rows, prefix)).unwrap_or_default();
             if !notes.are_too_many() {
                 if notes.are_left(now) {
@@ -71,11 +93,12 @@ impl Raw {
                 return Ok((rows.into_iter().collect(), notes));
             }
             // As a task, so that it comes to an end also where a deadline lets nobody wait for that.
-            let (raw, names) = (self.clone(), notes.names());
-            let folded = tokio::spawn(async move { raw.fold(&names).await }).await;
+            let (raw, left) = (self.clone(), notes.names());
+            let folded = tokio::spawn(async move { raw.fold(&left).await }).await;
             folded.map_err(|error| {
                 Error::new(ErrorKind::Unavailable, "folding invalidations was cut off").with_source(error)
             })??;
+            rows = self.rows(Ask::Read(Arc::clone(names), prefix.cloned())).await?;
         }
         Err(Error::new(
             ErrorKind::Backend,

@@ -1,5 +1,7 @@
 //! The statements' texts. The parameters of each stand in the same order everywhere, once each.
 
+use std::sync::{Arc, OnceLock};
+
 use crate::engine::BATCH;
 
 /// What differs from one database to the other.
@@ -23,9 +25,32 @@ pub(crate) trait Dialect {
     fn delete_some(table: &str, which: &str) -> String;
 }
 
+/// The texts for so many names and fewer are kept once they were made: there are a few of them, and each hit needs one.
+const KEPT: usize = 64;
+
+/// One text for each number of names.
+#[derive(Debug)]
+struct Texts([OnceLock<Arc<str>>; KEPT]);
+
+impl Texts {
+    const fn new() -> Self {
+        Self([const { OnceLock::new() }; KEPT])
+    }
+
+    fn of(&self, count: usize, make: impl Fn() -> String) -> Arc<str> {
+        match self.0.get(count) {
+            Some(kept) => Arc::clone(kept.get_or_init(|| make().into())),
+            None => make().into(),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Statements {
     table: String,
+    reads: Texts,
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    reads_with: Texts,
     /// name, value, expires, written, whole.
     pub(crate) insert: String,
     /// As `insert`.
@@ -77,30 +102,36 @@ impl Statements {
             ),
             #[cfg(any(feature = "postgres", feature = "mysql"))]
             put_value: format!("UPDATE {table} SET value = {p1} WHERE name = {p2}"),
+            reads: Texts::new(),
+            #[cfg(any(feature = "postgres", feature = "mysql"))]
+            reads_with: Texts::new(),
             table,
         }
     }
 
     /// Reads `count` names.
-    pub(crate) fn read<D: Dialect>(&self, count: usize) -> String {
-        format!("SELECT name, value FROM {} WHERE name {}", self.table, D::one_of(count))
+    pub(crate) fn read<D: Dialect>(&self, count: usize) -> Arc<str> {
+        let make = || format!("SELECT name, value FROM {} WHERE name {}", self.table, D::one_of(count));
+        self.reads.of(count, make)
     }
 
     /// As `read`, with some rows of a range as well, whose bounds are the parameters behind `behind` others.
     #[cfg(any(feature = "postgres", feature = "mysql"))]
-    pub(crate) fn read_with<D: Dialect>(&self, count: usize, behind: usize, most: usize) -> String {
-        let (read, table) = (self.read::<D>(count), &self.table);
-        let (first, end) = (D::parameter(behind + 1), D::parameter(behind + 2));
-        format!(
-            "({read}) UNION ALL (SELECT name, value FROM {table} WHERE name >= {first} AND name < {end} ORDER BY name LIMIT {most})"
-        )
+    pub(crate) fn read_with<D: Dialect>(&self, count: usize, behind: usize, most: usize) -> Arc<str> {
+        self.reads_with.of(count, || {
+            let (read, table) = (self.read::<D>(count), &self.table);
+            let (first, end) = (D::parameter(behind + 1), D::parameter(behind + 2));
+            format!(
+                "({read}) UNION ALL (SELECT name, value FROM {table} WHERE name >= {first} AND name < {end} ORDER BY name LIMIT {most})"
+            )
+        })
     }
 
     /// As `read`, and keeps the rows as they are until the transaction ends.
     #[cfg(any(feature = "postgres", feature = "mysql"))]
-    pub(crate) fn lock<D: Dialect>(&self, count: usize) -> String {
+    pub(crate) fn lock<D: Dialect>(&self, count: usize) -> Arc<str> {
         // All in the same order, so that nobody waits in a circle.
-        self.read::<D>(count) + " ORDER BY name FOR UPDATE"
+        format!("{} ORDER BY name FOR UPDATE", self.read::<D>(count)).into()
     }
 
     /// Deletes `count` names.

@@ -149,7 +149,7 @@ impl Records {
     ) -> Result<Self, Error> {
         let names: Vec<String> =
             outbox::fresh_records(space, tags, now).await?.iter().map(|(key, _)| name::of(key)).collect();
-        let ask = Ask::Read(names.clone(), Some(space.prefix().to_owned()));
+        let ask = Ask::Read(names[..].into(), Some(space.prefix().into()));
         let mut rows = raw.ask_on(transaction.on(), &ask).await?.rows()?;
         let notes = Notes::take_from(&mut rows, space.prefix());
         if notes.are_too_many() {

@@ -4,6 +4,8 @@ use crate::{Stage, everywhere};
 
 everywhere! {
     two_handles_see_each_other
+    what_was_read_often_is_read_anew_once_anything_of_it_changes
+    what_was_read_often_goes_with_the_row_of_its_tag
     of_many_that_add_at_once_one_wins
     counting_at_once_loses_nothing
     clearing_leaves_other_namespaces
@@ -23,6 +25,49 @@ async fn two_handles_see_each_other(stage: Stage) {
     assert_eq!(a.get::<String>("key").await.unwrap().as_deref(), Some("from b"));
     a.clear().await.unwrap();
     assert_eq!(b.get::<String>("key").await.unwrap(), None);
+}
+
+async fn read_often(cache: &larder_core::Cache) -> Option<String> {
+    let first = cache.get::<String>("key").await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(cache.get::<String>("key").await.unwrap(), first);
+    }
+    first
+}
+
+async fn what_was_read_often_is_read_anew_once_anything_of_it_changes(stage: Stage) {
+    let (a, b) = (stage.cache(), stage.other());
+    a.set("key", "one").tags(["t"]).timeout(10).await.unwrap();
+    assert_eq!(read_often(&a).await.as_deref(), Some("one"));
+    b.set("key", "two").tags(["t", "u"]).timeout(10).await.unwrap();
+    assert_eq!(read_often(&a).await.as_deref(), Some("two"));
+    b.invalidate(["u"]).await.unwrap();
+    assert_eq!(read_often(&a).await, None);
+    b.set("key", "three").timeout(10).await.unwrap();
+    assert_eq!(read_often(&a).await.as_deref(), Some("three"));
+    stage.wait(9);
+    assert_eq!(read_often(&a).await.as_deref(), Some("three"));
+    stage.wait(1);
+    assert_eq!(read_often(&a).await, None, "the row still stands there");
+    b.set("key", "four").await.unwrap();
+    assert_eq!(read_often(&a).await.as_deref(), Some("four"));
+    b.delete("key").await.unwrap();
+    assert_eq!(read_often(&a).await, None);
+    b.set("key", "five").await.unwrap();
+    assert_eq!(read_often(&a).await.as_deref(), Some("five"));
+    b.clear().await.unwrap();
+    assert_eq!(read_often(&a).await, None);
+}
+
+async fn what_was_read_often_goes_with_the_row_of_its_tag(stage: Stage) {
+    let (a, b) = (stage.cache(), stage.other());
+    a.set("key", "one").tags(["t"]).timeout(10).await.unwrap();
+    assert!(a.touch("key").timeout(100_000).await.unwrap());
+    assert_eq!(read_often(&a).await.as_deref(), Some("one"));
+    // Nobody vouches for the tag any more.
+    stage.wait(50_000);
+    assert_eq!(read_often(&b).await, None);
+    assert_eq!(read_often(&a).await, None);
 }
 
 async fn of_many_that_add_at_once_one_wins(stage: Stage) {
