@@ -114,6 +114,11 @@ impl Entry {
         Ok(decoded)
     }
 
+    /// What its bytes were [decoded](Self::decoded) to, if they were and it was to this.
+    pub fn was_decoded<T: Any + Send + Sync>(&self) -> Option<&T> {
+        self.0.decoded.get()?.downcast_ref()
+    }
+
     /// Since when it counts as stale though it is valid: it was purged softly then. It may be shown in its windows, and not as fresh.
     pub fn stale_since(&self) -> Option<UnixMillis> {
         self.0.stale_since
@@ -256,9 +261,12 @@ mod tests {
         let entry = Entry::new(Value::Bytes("7".into()), None, Stamp::untagged(Nonce::from_u128(1)));
         let failed = entry.decoded::<u8>(|_| Err(Error::new(ErrorKind::Decode, "no")));
         assert_eq!(failed.unwrap_err().kind(), ErrorKind::Decode);
+        assert!(entry.was_decoded::<Vec<u8>>().is_none(), "nobody has");
         let first = entry.decoded(|bytes| Ok(bytes.to_vec())).unwrap();
         let again = entry.clone().decoded::<Vec<u8>>(|_| panic!("it is known")).unwrap();
         assert!(Arc::ptr_eq(&first, &again));
+        assert!(entry.was_decoded::<Vec<u8>>().is_some_and(|known| *known == *first));
+        assert!(entry.was_decoded::<usize>().is_none(), "another type");
         assert_eq!(*entry.decoded(|bytes| Ok(bytes.len())).unwrap(), 1, "another type");
         assert!(Arc::ptr_eq(&first, &entry.decoded::<Vec<u8>>(|_| panic!("it is known")).unwrap()));
     }

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 
 use crate::FileCache;
 use crate::disk::Disk;
-use crate::raw::{Raw, ready};
+use crate::raw::{Raw, read, ready};
 
 impl Backend for FileCache {
     fn capabilities(&self) -> Capabilities {
@@ -18,8 +18,7 @@ impl Backend for FileCache {
     }
 
     async fn get(&self, key: &Key, now: UnixMillis) -> Result<Option<Entry>, Error> {
-        let key = key.clone();
-        self.run(move |files| read(files, &key, now)).await
+        self.read_only(key, now).await
     }
 
     async fn get_many(&self, keys: &[Key], now: UnixMillis) -> Result<Vec<Option<Entry>>, Error> {
@@ -180,20 +179,9 @@ impl Backend for FileCache {
     }
 }
 
-fn read(files: &Raw, key: &Key, now: UnixMillis) -> Result<Option<Entry>, Error> {
-    let judged = std::cell::RefCell::new(None);
-    let found = files.0.read(key, now, &|there| {
-        let entry = files.judged(key, there, now)?;
-        let valid = entry.is_some();
-        *judged.borrow_mut() = entry;
-        Ok(valid)
-    })?;
-    Ok(found.and_then(|_| judged.into_inner()))
-}
-
 impl FileCache {
     /// Runs on a blocking thread, or right here where there is no runtime. What was begun is finished even if nobody waits.
-    async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Raw) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {

@@ -64,7 +64,8 @@ impl FileCacheBuilder {
             return Err(relative(&self.directory));
         }
         let sweep = Sweep::new(self.sweep_every);
-        Ok(FileCache { disk: Arc::new(Disk::new(self.directory, self.limits, sweep, self.fsync)) })
+        let disk = Arc::new(Disk::new(self.directory, self.limits, sweep, self.fsync));
+        Ok(FileCache { disk, recall: Arc::default() })
     }
 }
 

@@ -44,6 +44,7 @@
 //!
 //! The work is done on Tokio's blocking threads; where there is no runtime, on the calling thread.
 
+mod again;
 mod backend;
 mod builder;
 mod disk;
@@ -60,13 +61,16 @@ use std::sync::Arc;
 
 pub use builder::{FileCacheBuilder, open};
 
+use again::Files;
 use disk::Disk;
+use larder_core::Recall;
 
 /// The file-system backend. Clones share their counts; other handles and processes on the same directory share the
 /// entries.
 #[derive(Clone)]
 pub struct FileCache {
     disk: Arc<Disk>,
+    recall: Arc<Recall<Files>>,
 }
 
 impl FileCache {

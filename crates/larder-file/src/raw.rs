@@ -77,6 +77,18 @@ impl Raw {
     }
 }
 
+/// The entry under a key. What is expired, invalid or unreadable is removed.
+pub(crate) fn read(files: &Raw, key: &Key, now: UnixMillis) -> Result<Option<Entry>, Error> {
+    let judged = std::cell::RefCell::new(None);
+    let found = files.0.read(key, now, &|there| {
+        let entry = files.judged(key, there, now)?;
+        let valid = entry.is_some();
+        *judged.borrow_mut() = entry;
+        Ok(valid)
+    })?;
+    Ok(found.and_then(|_| judged.into_inner()))
+}
+
 /// The answer of one of [`Raw`]'s futures, or of one made of them.
 ///
 /// # Errors

@@ -32,6 +32,13 @@ impl Kept {
         Arc::clone(value).into_any().downcast().ok()
     }
 
+    /// The same, where it is only looked at.
+    pub(crate) fn within(entry: &Entry) -> Option<&Self> {
+        let Value::Shared(value) = entry.value() else { return None };
+        let value: &dyn Any = &**value;
+        value.downcast_ref()
+    }
+
     pub(crate) fn entry(&self) -> Option<&Entry> {
         self.entry.as_ref()
     }

@@ -79,14 +79,14 @@ impl Near {
     /// What L1 has under a key, as things stand.
     pub(crate) fn look(&self, stand: Stand, key: &Key, now: UnixMillis) -> Look {
         let Some(Some(found)) = self.l1.get_now(key, now) else { return Look::Nothing };
-        let Some(kept) = Kept::of(&found) else { return Look::Nothing };
+        let Some(kept) = Kept::within(&found) else { return Look::Nothing };
         let checked = kept.checked();
         match kept.entry() {
             Some(entry) if checked == stand => Look::Known(Some(entry.clone())),
             _ if !checked.same_epoch(stand) => Look::Nothing,
             // That nothing is there can't be invalidated; it ends with the epoch, or with a change of the key.
             None => Look::Known(None),
-            Some(_) => Look::Doubtful(kept),
+            Some(_) => Kept::of(&found).map_or(Look::Nothing, Look::Doubtful),
         }
     }
 

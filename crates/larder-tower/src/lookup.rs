@@ -33,17 +33,11 @@ pub(crate) fn look_now(
 ) -> Option<Found> {
     let key = identity.primary_key();
     let Some(entry) = cache.lookup_now_at(key, now)? else { return Some(Found::Miss(Forward::UriMiss)) };
-    // The usual page varies on nothing, and is fresh.
-    if let Some(Record { sets, page: Some(page) }) = Record::in_memory(&entry)
-        && sets.is_empty()
-        && *page.meta.key == *key.identity()
-        && (page.meta.flags.widened || !identity.is_credentialed())
-        && timing(page, entry.stale_since()).freshness(now) == Freshness::Fresh
-    {
+    if let Some(page) = usual(&entry, identity, now) {
         return Some(Found::Hit(Arc::clone(page)));
     }
     let decoded;
-    let record = match Record::in_memory(&entry) {
+    let record = match Record::at_hand(&entry) {
         Some(record) => record,
         None => {
             decoded = Record::from_entry(&entry).ok()?;
@@ -64,6 +58,17 @@ pub(crate) fn look_now(
         }
     });
     at_hand.then(|| seen.best(now))
+}
+
+/// The page in an entry that has it at hand, where it is the usual one: it varies on nothing, and is fresh.
+fn usual<'a>(entry: &'a Entry, identity: &Identity, now: UnixMillis) -> Option<&'a Arc<StoredResponse>> {
+    let Record { sets, page } = Record::at_hand(entry)?;
+    let page = page.as_ref()?;
+    let its_own = sets.is_empty() && *page.meta.key == *identity.primary_key().identity();
+    (its_own
+        && (page.meta.flags.widened || !identity.is_credentialed())
+        && timing(page, entry.stale_since()).freshness(now) == Freshness::Fresh)
+        .then_some(page)
 }
 
 /// A lookup that may wait, for the first of these identities that has a page. What can't be decoded is removed and is a miss.
@@ -110,6 +115,9 @@ pub(crate) async fn look_only(
     let (key, varied) = (identity.primary_key(), cache.attached::<Varied>());
     if varied.of(key).is_none() {
         let Some(entry) = cache.lookup_only(key).await? else { return Ok(Found::Miss(Forward::UriMiss)) };
+        if let Some(page) = usual(&entry, identity, now) {
+            return Ok(Found::Hit(Arc::clone(page)));
+        }
         match Record::from_entry(&entry) {
             Ok(record) if record.sets.is_empty() => {
                 return Ok(Seen::new(&record, entry.stale_since(), identity, key).best(now));
@@ -191,7 +199,7 @@ impl<'a> Seen<'a> {
     fn offer(&mut self, candidate: &Candidate, entry: Option<&Entry>, now: UnixMillis) -> bool {
         let Some(entry) = entry else { return false };
         let decoded;
-        let record = match Record::in_memory(entry) {
+        let record = match Record::at_hand(entry) {
             Some(record) => record,
             None => {
                 let Ok(record) = Record::from_entry(entry) else { return false };

@@ -49,10 +49,14 @@ impl Record {
     }
 
     /// The record in an entry that has it decoded.
-    pub(crate) fn in_memory(entry: &Entry) -> Option<&Self> {
-        let Value::Shared(value) = entry.value() else { return None };
-        let value: &dyn Any = &**value;
-        value.downcast_ref()
+    pub(crate) fn at_hand(entry: &Entry) -> Option<&Self> {
+        match entry.value() {
+            Value::Shared(value) => {
+                let value: &dyn Any = &**value;
+                value.downcast_ref()
+            }
+            Value::Bytes(_) => entry.was_decoded(),
+        }
     }
 
     pub(crate) fn into_value(self) -> Value {

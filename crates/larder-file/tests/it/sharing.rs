@@ -125,3 +125,55 @@ fn an_invalidation_is_not_undone_by_a_fill_that_prolongs_the_tags_record() {
         }
     });
 }
+
+fn read_often(cache: &FileCache, at: u64) -> Option<Vec<u8>> {
+    let read =
+        || now(cache.get(&key(1), at)).unwrap().map(|entry| entry.value().to_bytes().unwrap().to_vec());
+    let first = read();
+    for _ in 0..3 {
+        assert_eq!(read(), first);
+    }
+    first
+}
+
+#[test]
+fn what_was_read_often_is_read_anew_once_anything_of_it_changes() {
+    let (_parent, one) = fresh();
+    let two = FileCache::builder(one.directory()).build().unwrap();
+    let (space, group) = (Space::default(), Tag::group("host", "a"));
+    let put = |value: &str, tags: &[Tag], expires| {
+        now(two.set(&key(1), tagged(&two, tags, value, expires), When::Always, 1)).unwrap();
+    };
+    put("1", &["t".into(), group.clone()], None);
+    assert_eq!(read_often(&one, 1).as_deref(), Some(&b"1"[..]));
+    put("2", &["t".into(), "u".into()], None);
+    assert_eq!(read_often(&one, 1).as_deref(), Some(&b"2"[..]));
+    now(two.invalidate(&space, &["u".into()], 1)).unwrap();
+    assert_eq!(read_often(&one, 1), None);
+    put("3", std::slice::from_ref(&group), None);
+    assert_eq!(read_often(&one, 1).as_deref(), Some(&b"3"[..]));
+    now(two.invalidate(&space, std::slice::from_ref(&group), 1)).unwrap();
+    assert_eq!(read_often(&one, 1), None, "one of its groups");
+    put("4", &["t".into()], Some(10));
+    assert_eq!(read_often(&one, 9).as_deref(), Some(&b"4"[..]));
+    assert_eq!(read_often(&one, 10), None, "the file still stands there");
+    put("5", &["t".into()], None);
+    assert_eq!(read_often(&one, 1).as_deref(), Some(&b"5"[..]));
+    now(two.soften(&space, &["t".into()], 1)).unwrap();
+    for _ in 0..3 {
+        assert!(now(one.get(&key(1), 1)).unwrap().is_some_and(|entry| entry.stale_since().is_some()));
+    }
+    put("6", &[], None);
+    assert_eq!(read_often(&one, 1).as_deref(), Some(&b"6"[..]));
+    now(two.remove(&key(1), 1)).unwrap();
+    assert_eq!(read_often(&one, 1), None);
+    put("7", &[], None);
+    assert_eq!(read_often(&one, 1).as_deref(), Some(&b"7"[..]));
+    now(two.clear(&space, 1)).unwrap();
+    assert_eq!(read_often(&one, 1), None);
+    put("8", &[], None);
+    assert_eq!(read_often(&one, 1).as_deref(), Some(&b"8"[..]));
+    let page = crate::entries(&one).pop().unwrap();
+    std::fs::write(page, "larderf1").unwrap();
+    assert_eq!(read_often(&one, 1), None, "it can't be read any more");
+}
