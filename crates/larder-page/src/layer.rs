@@ -52,7 +52,6 @@ impl<S> Layer<S> for CachePage {
     type Service = CachePageService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        // A copy for each: services are cloned for each request, and those of several routers would meet at one count.
-        CachePageService::new(inner, Engine::new(Arc::new(Settings::clone(&self.settings))))
+        CachePageService::new(inner, Engine::new(&self.settings))
     }
 }

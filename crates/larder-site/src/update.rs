@@ -39,8 +39,7 @@ impl UpdateCacheLayer {
     larder_tower::layer_setters!();
 
     pub(crate) fn engine(&self) -> Engine {
-        // A copy for each: services are cloned for each request, and those of several routers would meet at one count.
-        Engine::new(Arc::new(Settings::clone(&self.settings)))
+        Engine::new(&self.settings)
     }
 }
 

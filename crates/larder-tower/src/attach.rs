@@ -6,30 +6,12 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use bytes::Bytes;
+use futures_util::future::Either;
 use http_body::{Frame, SizeHint};
 use larder_core::{Attachment, Unattachable};
 use larder_http::Reason;
 
 use crate::engine::Lead;
-
-pin_project_lite::pin_project! {
-    #[project = EitherProjection]
-    enum Either<A, B> {
-        One { #[pin] future: A },
-        Other { #[pin] future: B },
-    }
-}
-
-impl<A: Future, B: Future<Output = A::Output>> Future for Either<A, B> {
-    type Output = A::Output;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<A::Output> {
-        match self.project() {
-            EitherProjection::One { future } => future.poll(cx),
-            EitherProjection::Other { future } => future.poll(cx),
-        }
-    }
-}
 
 /// Runs the making of something so that what it reads is noted, if it is to be. No `async fn`: it would have room for the making twice.
 pub(crate) fn noting<F: Future>(
@@ -37,8 +19,8 @@ pub(crate) fn noting<F: Future>(
     making: F,
 ) -> impl Future<Output = F::Output> + use<F> {
     match attachment {
-        Some(attachment) => Either::One { future: attachment.scope(making) },
-        None => Either::Other { future: making },
+        Some(attachment) => Either::Left(attachment.scope(making)),
+        None => Either::Right(making),
     }
 }
 

@@ -113,9 +113,10 @@ pub(crate) struct Lead {
 }
 
 impl Engine {
-    /// An engine with these settings.
-    pub fn new(settings: Arc<Settings>) -> Self {
-        Self { settings }
+    /// An engine with a copy of these settings: services are cloned for each request, and those of one layer on several routers would meet at
+    /// one count.
+    pub fn new(settings: &Settings) -> Self {
+        Self { settings: Arc::new(settings.clone()) }
     }
 
     /// What the layer was told.

@@ -118,7 +118,7 @@ impl Engine {
     }
 
     fn seek(&self, sorted: Sorted<'_>, parts: &Parts) -> Seek {
-        let Sorted { cache, identity, facts, began, role, .. } = sorted;
+        let Sorted { cache, identity, facts, began, role } = sorted;
         if self.settings().stale.refreshes()
             && let Some(outer) = parts.extensions.get::<Outer>()
         {
