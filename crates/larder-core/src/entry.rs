@@ -26,6 +26,12 @@ pub trait SharedValue: Any + Send + Sync + fmt::Debug {
     /// How many bytes of memory it keeps alive, about.
     fn weight(&self) -> usize;
 
+    /// The [identity](crate::Key::identity) that it has in itself, if it has one: a store in this process that keeps it under that need not
+    /// have the bytes a second time.
+    fn identity(&self) -> Option<&Bytes> {
+        None
+    }
+
     /// For getting the concrete type back: `fn into_any(self: Arc<Self>) -> … { self }`.
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }

@@ -5,10 +5,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use foldhash::quality::RandomState;
 use parking_lot::Mutex;
 
 use crate::clock::UnixMillis;
@@ -158,7 +159,7 @@ impl<Q> Asked<Q> {
 impl<Q> Default for Recall<Q> {
     fn default() -> Self {
         let generations = Generations { young: HashMap::default(), old: HashMap::default(), weight: 0 };
-        Self { hasher: RandomState::new(), generations: Mutex::new(generations) }
+        Self { hasher: RandomState::default(), generations: Mutex::new(generations) }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BinaryHeap;
 
+use bytes::Bytes;
 use larder_core::{Error, ErrorKind, Key, Scanned, UnixMillis};
 
 use crate::store::Store;
@@ -21,7 +22,7 @@ impl Store {
         let after = after.map(unhex).transpose()?;
         let limit = limit.max(self.len() / PARTS).max(1);
         // The greatest on top, to give way to a smaller one.
-        let mut first: BinaryHeap<Box<[u8]>> = BinaryHeap::new();
+        let mut first: BinaryHeap<Bytes> = BinaryHeap::new();
         let mut more = false;
         for (identity, _) in self.iter(now) {
             if !identity.starts_with(front) || after.as_deref().is_some_and(|after| *identity <= *after) {

@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use foldhash::quality::RandomState;
-use larder_core::{Entry, Error, ErrorKind, Fate, Key, UnixMillis};
+use larder_core::{Entry, Error, ErrorKind, Fate, Key, UnixMillis, Value};
 use parking_lot::{Mutex, MutexGuard};
 use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
@@ -24,7 +25,7 @@ const STRIPES: usize = 64;
 const SWEEP_MILLIS: u64 = 30_000;
 
 pub(crate) struct Store {
-    table: Cache<Box<[u8]>, Slot, BySize, RandomState, Evictions>,
+    table: Cache<Bytes, Slot, BySize, RandomState, Evictions>,
     hasher: RandomState,
     /// Whoever changes what is under a key holds its stripe, so that reading, deciding and writing are one step.
     stripes: Box<[Mutex<()>]>,
@@ -53,8 +54,8 @@ struct Slot {
 #[derive(Clone)]
 struct BySize;
 
-impl Weighter<Box<[u8]>, Slot> for BySize {
-    fn weight(&self, _: &Box<[u8]>, slot: &Slot) -> u64 {
+impl Weighter<Bytes, Slot> for BySize {
+    fn weight(&self, _: &Bytes, slot: &Slot) -> u64 {
         slot.weight
     }
 }
@@ -63,14 +64,14 @@ impl Weighter<Box<[u8]>, Slot> for BySize {
 #[derive(Clone)]
 struct Evictions(Arc<AtomicU64>);
 
-impl Lifecycle<Box<[u8]>, Slot> for Evictions {
+impl Lifecycle<Bytes, Slot> for Evictions {
     type RequestState = Vec<Slot>;
 
-    fn before_evict(&self, _: &mut Vec<Slot>, _: &Box<[u8]>, _: &mut Slot) {
+    fn before_evict(&self, _: &mut Vec<Slot>, _: &Bytes, _: &mut Slot) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn on_evict(&self, gone: &mut Vec<Slot>, _: Box<[u8]>, slot: Slot) {
+    fn on_evict(&self, gone: &mut Vec<Slot>, _: Bytes, slot: Slot) {
         gone.push(slot);
     }
 }
@@ -178,7 +179,7 @@ impl Store {
     }
 
     /// Identities and entries that are valid, in no order. Nothing is locked between one and the next.
-    pub(crate) fn iter(&self, now: UnixMillis) -> impl Iterator<Item = (Box<[u8]>, Entry)> {
+    pub(crate) fn iter(&self, now: UnixMillis) -> impl Iterator<Item = (Bytes, Entry)> {
         self.table
             .iter()
             .filter(move |(key, slot)| slot.expires > now && self.records.is_valid(prefix(key), &slot.entry))
@@ -254,8 +255,9 @@ impl Held<'_> {
         }
         let expires = entry.expires().unwrap_or(u64::MAX);
         let mut gone = Vec::new();
+        let key = identity(&entry, self.key);
         let slot = Slot { entry, weight: bytes.max(store.least), expires };
-        store.table.insert_with_lifecycle(self.key.into(), slot, &mut gone);
+        store.table.insert_with_lifecycle(key, slot, &mut gone);
         store.earliest.fetch_min(expires, Ordering::SeqCst);
         drop(self);
         store.sweep(now);
@@ -266,6 +268,15 @@ impl Held<'_> {
     pub(crate) fn remove(self) {
         self.store.table.remove(self.key);
     }
+}
+
+/// The key to keep an entry under: the bytes that its value has as well, if it has them.
+fn identity(entry: &Entry, key: &[u8]) -> Bytes {
+    let its_own = match entry.value() {
+        Value::Shared(value) => value.identity().filter(|identity| **identity == *key),
+        Value::Bytes(_) => None,
+    };
+    its_own.cloned().unwrap_or_else(|| Bytes::copy_from_slice(key))
 }
 
 /// What is left for the hot in a shard, and so the largest that it takes.

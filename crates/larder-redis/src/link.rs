@@ -35,7 +35,8 @@ impl Link {
         let watched = Arc::clone(&health);
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(timeout))
-            .set_response_timeout(Some(PATIENCE))
+            // Who asks for an entry has a deadline of the cache's, and a second timer would cost each hit; the others have theirs below.
+            .set_response_timeout(None)
             .set_pipeline_buffer_size(QUEUE)
             .set_push_sender(move |push: PushInfo| {
                 // The server closed it: whoever comes next connects instead of failing.
@@ -78,7 +79,8 @@ impl Link {
     pub(crate) async fn exchange(&self, commands: Vec<Cmd>) -> Result<Vec<Answer>, RedisError> {
         let due = self.0.server.due();
         let question = due.map(|_| Incarnation::question());
-        let mut answers = self.send(question.into_iter().chain(commands)).await?.into_iter();
+        let sent = self.send(question.into_iter().chain(commands));
+        let mut answers = within(PATIENCE, sent).await?.into_iter();
         if let Some(asked) = due
             && let Some(told) = answers.next()
             && !self.0.server.told(&told, asked)

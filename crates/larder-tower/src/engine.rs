@@ -22,6 +22,7 @@ use crate::lookup::{Found, look, look_now};
 use crate::outer::{Enclosed, Waits};
 use crate::parts::{Beside, PageTags};
 use crate::passes::Route;
+use crate::record::Page;
 use crate::settings::Settings;
 use crate::shared::Gateway;
 use crate::stale::{Role, Shown, Stale};
@@ -70,9 +71,9 @@ pub(crate) struct Looked {
 /// What becomes of an admitted request at the front.
 pub(crate) enum Front {
     /// It is answered from a stored page.
-    Hit(Arc<larder_http::StoredResponse>),
+    Hit(Arc<Page>),
     /// It waited for a new page in place of a stale one.
-    Renewed(Arc<larder_http::StoredResponse>),
+    Renewed(Arc<Page>),
     /// It found a stale page, or one that is to be made anew early; what becomes of that, [`Visit::course`] says.
     Stale(Stale, Box<Visit>),
     /// It is answered with a stale page.
@@ -221,7 +222,7 @@ impl Visit {
     }
 
     /// The stored page, if it is at hand and nothing else is to be done.
-    pub(crate) fn hit_at_once(&mut self) -> Option<Arc<larder_http::StoredResponse>> {
+    pub(crate) fn hit_at_once(&mut self) -> Option<Arc<Page>> {
         if !self.may_be_answered() {
             return None;
         }
@@ -294,7 +295,7 @@ impl Visit {
         self.engine.settings.stale.is_early(&page.meta, self.began)
     }
 
-    fn early(self: Box<Self>, page: Arc<larder_http::StoredResponse>) -> Front {
+    fn early(self: Box<Self>, page: Arc<Page>) -> Front {
         let timing = page.meta.timing;
         Front::Stale(Stale { page, timing }, self)
     }

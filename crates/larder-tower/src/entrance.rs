@@ -1,17 +1,15 @@
 //! The entrance: is a request one for the cache, what is it keyed on, and is its page at hand? Up to here nothing waits, and a hit goes no further.
 
-use std::sync::Arc;
-
 use axum::body::Body;
 use http::request::Parts;
 use http::{HeaderMap, Response};
 use larder_core::UnixMillis;
-use larder_http::{Reason, StoredResponse};
+use larder_http::Reason;
 
 use crate::admit::{Facts, Hosts, admit_noting};
 use crate::engine::Engine;
 use crate::identity::{Identity, Whence};
-use crate::lookup::{Found, look_now};
+use crate::lookup::{Near, look_near};
 use crate::outer::{Enclosed, Outer, Waits};
 use crate::refresh::Refresh;
 use crate::respond;
@@ -61,15 +59,11 @@ impl Engine {
         };
         if answer
             && sorted.may_be_answered()
-            && let Some(page) = self.hit_now(&sorted, &parts.headers)
+            && let Some(near) = self.hit_now(&sorted, &parts.headers)
+            && let Some(page) = near.hit()
         {
             if !settings.stale.is_early(&page.meta, sorted.began) {
-                return Entrance::Hit(respond::from_stored(
-                    &page,
-                    sorted.facts,
-                    &parts.headers,
-                    sorted.began,
-                ));
+                return Entrance::Hit(respond::from_stored(page, sorted.facts, &parts.headers, sorted.began));
             }
             sorted.role = Role::Early;
         }
@@ -83,8 +77,8 @@ impl Engine {
             return None;
         }
         let sorted = self.sort_out(parts, has_body).ok().filter(Sorted::may_be_answered)?;
-        let page = self.hit_now(&sorted, &parts.headers)?;
-        Some(respond::from_stored(&page, sorted.facts, &parts.headers, sorted.began))
+        let near = self.hit_now(&sorted, &parts.headers)?;
+        Some(respond::from_stored(near.hit()?, sorted.facts, &parts.headers, sorted.began))
     }
 
     #[inline(always)]
@@ -131,16 +125,13 @@ impl Engine {
         Seek { engine: self.clone(), cache, identity, facts, began, role }
     }
 
-    fn hit_now(&self, sorted: &Sorted<'_>, headers: &HeaderMap) -> Option<Arc<StoredResponse>> {
+    fn hit_now(&self, sorted: &Sorted<'_>, headers: &HeaderMap) -> Option<Near> {
         let Sorted { cache, identity, began: now, .. } = sorted;
         let (limit, now) = (self.settings().max_variants, *now);
-        match look_now(cache, identity, headers, limit, now)? {
-            Found::Hit(page) => Some(page),
-            _ if sorted.facts.head => match look_now(cache, &identity.head_twin(), headers, limit, now)? {
-                Found::Hit(page) => Some(page),
-                _ => None,
-            },
-            _ => None,
+        let near = look_near(cache, identity, headers, limit, now)?;
+        if near.hit().is_some() || !sorted.facts.head {
+            return Some(near);
         }
+        look_near(cache, &identity.head_twin(), headers, limit, now)
     }
 }

@@ -25,7 +25,7 @@ use crate::detach;
 use crate::identity::{Identity, Variant};
 use crate::outer::Added;
 use crate::passes::{PASS_MILLIS, Passes, Route};
-use crate::record::Record;
+use crate::record::{Page, Record};
 use crate::respond;
 use crate::slots::Seat;
 use crate::stale::Renewal;
@@ -37,7 +37,7 @@ pub(crate) enum Landing {
     /// A page; whoever's variant it is may read it along.
     Page(Arc<Landed>),
     /// A page that another process has stored; for whose variant it is.
-    Stored(Arc<StoredResponse>),
+    Stored(Arc<Page>),
     /// What the pages of this URL vary on, by what another process has stored.
     Vary(VaryFields),
     /// Not to be shared: each for itself.
@@ -268,7 +268,7 @@ impl Store {
 /// A stored response that a new part may be joined with.
 pub(crate) struct Parts {
     pub(crate) rules: Arc<larder_http::shared::Rules>,
-    pub(crate) held: Arc<StoredResponse>,
+    pub(crate) held: Arc<Page>,
     /// The entry that it was read from.
     pub(crate) entry: Option<Entry>,
     /// Where the whole is stored, if it becomes one.
@@ -353,7 +353,7 @@ impl Place<'_> {
                 return Ok(None);
             }
         }
-        let page = Record::of(Arc::new(page));
+        let page = Record::of(Arc::new(page.into()));
         let mut found = found.into_iter();
         let there = found.next().flatten();
         let mut record = match there.as_ref().map(Record::from_entry) {
@@ -394,7 +394,7 @@ impl Place<'_> {
     /// Whether what stands there is this page as somebody made it who began later.
     fn is_newer(&self, there: &Entry, page: &StoredResponse) -> bool {
         let Ok(record) = Record::from_entry(there) else { return false };
-        let newer = |there: &Arc<StoredResponse>| {
+        let newer = |there: &Arc<Page>| {
             *there.meta.key == *page.meta.key
                 && there.meta.timing.request_time > page.meta.timing.request_time
         };

@@ -64,6 +64,7 @@ mod slots;
 mod stale;
 mod tag_pattern;
 mod turns;
+mod usual;
 mod varied;
 mod which;
 mod wording;

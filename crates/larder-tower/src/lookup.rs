@@ -8,7 +8,7 @@ use larder_http::{Forward, Freshness, StoredResponse, Timing, VaryFields};
 
 use crate::identity::{Identity, Variant};
 use crate::reading::read;
-use crate::record::Record;
+use crate::record::{Page, Record};
 use crate::stale::Stale;
 use crate::varied::Varied;
 
@@ -16,11 +16,30 @@ use crate::varied::Varied;
 #[derive(Debug)]
 pub(crate) enum Found {
     /// A fresh page.
-    Hit(Arc<StoredResponse>),
+    Hit(Arc<Page>),
     /// A page that is stale, within its windows.
     Stale(Stale),
     /// None, and why (RFC 9211).
     Miss(Forward),
+}
+
+/// What a lookup without waiting found.
+pub(crate) enum Near {
+    /// The usual page, in its entry: there is no need to count another who holds it.
+    Usual(Entry),
+    /// Anything else.
+    Other(Found),
+}
+
+impl Near {
+    /// The fresh page that was found.
+    pub(crate) fn hit(&self) -> Option<&StoredResponse> {
+        match self {
+            Self::Usual(entry) => Record::sole_page(entry).map(|page| &**page),
+            Self::Other(Found::Hit(page)) => Some(page),
+            Self::Other(_) => None,
+        }
+    }
 }
 
 /// A lookup without waiting; `None`: the backend has to be asked.
@@ -31,10 +50,26 @@ pub(crate) fn look_now(
     limit: u32,
     now: UnixMillis,
 ) -> Option<Found> {
+    Some(match look_near(cache, identity, headers, limit, now)? {
+        Near::Usual(entry) => Record::page_of(&entry).map_or(Found::Miss(Forward::UriMiss), Found::Hit),
+        Near::Other(found) => found,
+    })
+}
+
+/// The same, and the usual page stays in its entry.
+pub(crate) fn look_near(
+    cache: &Cache,
+    identity: &Identity,
+    headers: &HeaderMap,
+    limit: u32,
+    now: UnixMillis,
+) -> Option<Near> {
     let key = identity.primary_key();
-    let Some(entry) = cache.lookup_now_at(key, now)? else { return Some(Found::Miss(Forward::UriMiss)) };
-    if let Some(page) = usual(&entry, identity, now) {
-        return Some(Found::Hit(Arc::clone(page)));
+    let Some(entry) = cache.lookup_now_at(key, now)? else {
+        return Some(Near::Other(Found::Miss(Forward::UriMiss)));
+    };
+    if usual(&entry, identity, now) {
+        return Some(Near::Usual(entry));
     }
     let decoded;
     let record = match Record::at_hand(&entry) {
@@ -57,18 +92,16 @@ pub(crate) fn look_now(
             }
         }
     });
-    at_hand.then(|| seen.best(now))
+    at_hand.then(|| Near::Other(seen.best(now)))
 }
 
-/// The page in an entry that has it at hand, where it is the usual one: it varies on nothing, and is fresh.
-fn usual<'a>(entry: &'a Entry, identity: &Identity, now: UnixMillis) -> Option<&'a Arc<StoredResponse>> {
-    let Record { sets, page } = Record::at_hand(entry)?;
-    let page = page.as_ref()?;
-    let its_own = sets.is_empty() && *page.meta.key == *identity.primary_key().identity();
-    (its_own
-        && (page.meta.flags.widened || !identity.is_credentialed())
-        && timing(page, entry.stale_since()).freshness(now) == Freshness::Fresh)
-        .then_some(page)
+/// Whether an entry has its page at hand, and that is the usual one: it varies on nothing, and is fresh.
+fn usual(entry: &Entry, identity: &Identity, now: UnixMillis) -> bool {
+    Record::sole_page(entry).is_some_and(|page| {
+        *page.meta.key == *identity.primary_key().identity()
+            && (page.meta.flags.widened || !identity.is_credentialed())
+            && timing(page, entry.stale_since()).freshness(now) == Freshness::Fresh
+    })
 }
 
 /// A lookup that may wait, for the first of these identities that has a page. What can't be decoded is removed and is a miss.
@@ -112,18 +145,22 @@ pub(crate) async fn look_only(
     if let Some(found) = look_now(cache, identity, headers, limit, now) {
         return Ok(found);
     }
-    let (key, varied) = (identity.primary_key(), cache.attached::<Varied>());
-    if varied.of(key).is_none() {
-        let Some(entry) = cache.lookup_only(key).await? else { return Ok(Found::Miss(Forward::UriMiss)) };
-        if let Some(page) = usual(&entry, identity, now) {
-            return Ok(Found::Hit(Arc::clone(page)));
+    let (key, varied) = (identity.primary_key(), cache.attached_ref::<Varied>());
+    if varied.is_none_or(|varied| varied.of(key).is_none()) {
+        let Some(entry) = cache.lookup_only(key, now).await? else {
+            return Ok(Found::Miss(Forward::UriMiss));
+        };
+        if usual(&entry, identity, now)
+            && let Some(page) = Record::page_of(&entry)
+        {
+            return Ok(Found::Hit(page));
         }
         match Record::from_entry(&entry) {
             Ok(record) if record.sets.is_empty() => {
                 return Ok(Seen::new(&record, entry.stale_since(), identity, key).best(now));
             }
             // Now it is known what is to be asked for beside it.
-            Ok(record) => varied.note(key, &record.sets),
+            Ok(record) => _ = varied.map(|varied| varied.note(key, &record.sets)),
             // It is removed by who reads it next.
             Err(_) => {}
         }
@@ -177,7 +214,7 @@ struct Seen<'a> {
     marked: Option<UnixMillis>,
     identity: &'a Identity,
     key: &'a Key,
-    best: Option<Arc<StoredResponse>>,
+    best: Option<Arc<Page>>,
     usable: Option<Stale>,
     stale: bool,
 }
@@ -198,24 +235,15 @@ impl<'a> Seen<'a> {
     /// Whether it is a fresh page of this candidate.
     fn offer(&mut self, candidate: &Candidate, entry: Option<&Entry>, now: UnixMillis) -> bool {
         let Some(entry) = entry else { return false };
-        let decoded;
-        let record = match Record::at_hand(entry) {
-            Some(record) => record,
-            None => {
-                let Ok(record) = Record::from_entry(entry) else { return false };
-                decoded = record;
-                &*decoded
-            }
-        };
-        let Some(page) = &record.page else { return false };
+        let Some(page) = Record::page_of(entry) else { return false };
         // The slot is shared; only the whole identity says whose page this is.
         let its_own = *page.meta.key == *candidate.variant.key().identity();
         its_own
             && (!candidate.widened || page.meta.flags.widened)
-            && self.take(page, entry.stale_since(), now) == Freshness::Fresh
+            && self.take(&page, entry.stale_since(), now) == Freshness::Fresh
     }
 
-    fn take(&mut self, page: &Arc<StoredResponse>, marked: Option<UnixMillis>, now: UnixMillis) -> Freshness {
+    fn take(&mut self, page: &Arc<Page>, marked: Option<UnixMillis>, now: UnixMillis) -> Freshness {
         let timing = timing(page, marked);
         let newer = |than: &Timing| than.response_time < timing.response_time;
         let freshness = timing.freshness(now);

@@ -187,7 +187,9 @@ impl Engine {
                 Kind::Pass { inner: Through::of(inner, Request::from_parts(parts, body)), reason }
             }
             Entrance::Seek(seek) if seek.cache.capabilities().shared => {
-                Kind::Work { work: Box::pin(answered(seek, inner.clone(), parts, body)) }
+                // Apart from the future, which would have room for all of it twice: above a kilobyte memory is dear.
+                let asked = Box::new((seek, inner.clone(), parts, body));
+                Kind::Work { work: Box::pin(answered(asked)) }
             }
             Entrance::Seek(seek) => {
                 let visit = seek.visit(&parts, None);
@@ -324,11 +326,12 @@ where
 }
 
 /// Answers from a store that has to be waited for, or with a page that is made.
-async fn answered<S, B>(mut seek: Seek, service: S, parts: Parts, body: B) -> Result<Response<Body>, S::Error>
+async fn answered<S, B>(mut asked: Box<(Seek, S, Parts, B)>) -> Result<Response<Body>, S::Error>
 where
     S: Cacheable<B>,
     B: http_body::Body + Send + 'static,
 {
+    let (seek, _, parts, _) = &mut *asked;
     let looked = match seek.hit(&parts.headers).await {
         Ok(page) => {
             let now = seek.cache.clock().now();
@@ -336,6 +339,7 @@ where
         }
         Err(looked) => looked,
     };
+    let (seek, service, parts, body) = *asked;
     making(seek, looked, service, parts, body).await
 }
 

@@ -32,6 +32,7 @@ use crate::landing::Landed;
 use crate::outer::{Judge, Outer};
 use crate::page::{PanicGuard, is_safe};
 use crate::parts::Beside;
+use crate::record::Page;
 use crate::respond;
 use crate::session::{OnRequest, SessionWitness};
 use crate::stale::{Asked, Behind, Shown, Stale, Stood};
@@ -50,9 +51,9 @@ enum State {
     Open(Box<Visit>, Uri),
     /// Being fetched.
     Fetching,
-    Hit(Arc<StoredResponse>),
+    Hit(Arc<Page>),
     /// The same, after it was waited for.
-    Renewed(Arc<StoredResponse>),
+    Renewed(Arc<Page>),
     Show(Stale, Shown),
     Joined(Arc<Landed>),
     Lead(Box<Lead>),

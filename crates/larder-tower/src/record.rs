@@ -1,12 +1,15 @@
 //! What stands in the store: a URL's record, and its variants.
 
 use std::any::Any;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::HeaderName;
 use larder_core::{Entry, Error, ErrorKind, SharedValue, Value};
 use larder_http::{Coding, Form, StoredResponse, VaryFields};
+
+use crate::usual;
 
 /// How many field lists of one URL are remembered; the oldest is forgotten.
 const SETS: usize = 4;
@@ -18,11 +21,30 @@ pub(crate) struct Record {
     /// The `Vary` field lists seen, the newest first. An empty one: pages that differ by credentials alone.
     pub(crate) sets: Vec<VaryFields>,
     /// The page for everybody that varies on nothing.
-    pub(crate) page: Option<Arc<StoredResponse>>,
+    pub(crate) page: Option<Arc<Page>>,
+}
+
+/// A stored page. A record without field lists is kept as its page alone: where entries are many, each step to what lies elsewhere is one to memory
+/// that no processor has at hand.
+#[derive(Clone, Debug)]
+pub(crate) struct Page(StoredResponse);
+
+impl From<StoredResponse> for Page {
+    fn from(page: StoredResponse) -> Self {
+        Self(page)
+    }
+}
+
+impl Deref for Page {
+    type Target = StoredResponse;
+
+    fn deref(&self) -> &StoredResponse {
+        &self.0
+    }
 }
 
 impl Record {
-    pub(crate) fn of(page: Arc<StoredResponse>) -> Self {
+    pub(crate) fn of(page: Arc<Page>) -> Self {
         Self { sets: Vec::new(), page: Some(page) }
     }
 
@@ -39,16 +61,19 @@ impl Record {
 
     /// The record in an entry: as it is from memory, decoded, once an entry, from anywhere else.
     pub(crate) fn from_entry(entry: &Entry) -> Result<Arc<Self>, Error> {
-        match entry.value() {
-            Value::Shared(value) => Arc::clone(value)
-                .into_any()
-                .downcast::<Self>()
-                .map_err(|_| Error::new(ErrorKind::Decode, "the stored value is not a page")),
-            Value::Bytes(_) => entry.decoded(Self::decode),
+        let shared: Arc<dyn Any + Send + Sync> = match entry.value() {
+            Value::Bytes(_) => return entry.decoded(Self::decode),
+            Value::Shared(value) => Arc::clone(value).into_any(),
+        };
+        match shared.downcast::<Page>() {
+            Ok(page) => Ok(Arc::new(Self::of(page))),
+            Err(other) => {
+                other.downcast().map_err(|_| Error::new(ErrorKind::Decode, "the stored value is not a page"))
+            }
         }
     }
 
-    /// The record in an entry that has it decoded.
+    /// The record in an entry that has it decoded, where it is more than its page.
     pub(crate) fn at_hand(entry: &Entry) -> Option<&Self> {
         match entry.value() {
             Value::Shared(value) => {
@@ -59,8 +84,37 @@ impl Record {
         }
     }
 
+    /// The page in an entry.
+    pub(crate) fn page_of(entry: &Entry) -> Option<Arc<Page>> {
+        let shared = match entry.value() {
+            Value::Shared(value) => Arc::clone(value).into_any().downcast().ok(),
+            Value::Bytes(_) => None,
+        };
+        shared.or_else(|| match Self::at_hand(entry) {
+            Some(record) => record.page.clone(),
+            None => Self::from_entry(entry).ok()?.page.clone(),
+        })
+    }
+
+    /// The page in an entry that has it decoded and nothing beside it: no field lists.
+    pub(crate) fn sole_page(entry: &Entry) -> Option<&Page> {
+        match entry.value() {
+            Value::Shared(value) => {
+                let value: &dyn Any = &**value;
+                value.downcast_ref()
+            }
+            Value::Bytes(_) => {
+                let Self { sets, page } = entry.was_decoded()?;
+                page.as_deref().filter(|_| sets.is_empty())
+            }
+        }
+    }
+
     pub(crate) fn into_value(self) -> Value {
-        Value::Shared(Arc::new(self))
+        match self.page {
+            Some(page) if self.sets.is_empty() => Value::Shared(page),
+            page => Value::Shared(Arc::new(Self { page, ..self })),
+        }
     }
 
     fn decode(bytes: &Bytes) -> Result<Self, Error> {
@@ -98,7 +152,12 @@ impl Record {
             false => {
                 let mut page = StoredResponse::decode(rest).map_err(|e| bad().with_source(e))?;
                 page.meta.forms = forms;
-                Some(Arc::new(page))
+                for (name, value) in &mut page.headers {
+                    if let Some(usual) = usual::value(name, value) {
+                        *value = usual;
+                    }
+                }
+                Some(Arc::new(Page(page)))
             }
         };
         Ok(Self { sets, page })
@@ -107,32 +166,7 @@ impl Record {
 
 impl SharedValue for Record {
     fn encode(&self) -> Result<Bytes, Error> {
-        let page = self.page.as_ref().map(|page| page.encode()).unwrap_or_default();
-        let mut out = BytesMut::with_capacity(page.len() + 64);
-        out.put_slice(MAGIC);
-        // Lists and names beyond 255 were never noted: see `Vary` and `SETS`.
-        out.put_u8(u8::try_from(self.sets.len()).unwrap_or(u8::MAX));
-        for set in self.sets.iter().take(usize::from(u8::MAX)) {
-            out.put_u8(u8::try_from(set.len()).unwrap_or(u8::MAX));
-            for name in set.iter().take(usize::from(u8::MAX)) {
-                let name = name.as_str().as_bytes();
-                out.put_u8(u8::try_from(name.len()).unwrap_or(u8::MAX));
-                out.put_slice(&name[..name.len().min(usize::from(u8::MAX))]);
-            }
-        }
-        let forms = self.page.as_ref().map_or(&[][..], |page| &page.meta.forms);
-        let fits = |form: &&Form| u32::try_from(form.body.len()).is_ok();
-        out.put_u8(u8::try_from(forms.iter().filter(fits).count()).unwrap_or(0));
-        for form in forms.iter().filter(fits) {
-            out.put_u8(match form.coding {
-                Coding::Gzip => b'g',
-                Coding::Brotli => b'b',
-            });
-            out.put_u32(u32::try_from(form.body.len()).unwrap_or(0));
-            out.put_slice(&form.body);
-        }
-        out.put_slice(&page);
-        Ok(out.freeze())
+        Ok(encode(&self.sets, self.page.as_deref()))
     }
 
     fn weight(&self) -> usize {
@@ -143,6 +177,53 @@ impl SharedValue for Record {
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self
     }
+}
+
+impl SharedValue for Page {
+    fn encode(&self) -> Result<Bytes, Error> {
+        Ok(encode(&[], Some(self)))
+    }
+
+    fn weight(&self) -> usize {
+        self.0.weight()
+    }
+
+    fn identity(&self) -> Option<&Bytes> {
+        Some(&self.0.meta.key)
+    }
+
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
+}
+
+fn encode(sets: &[VaryFields], page: Option<&Page>) -> Bytes {
+    let encoded = page.map(|page| page.0.encode()).unwrap_or_default();
+    let mut out = BytesMut::with_capacity(encoded.len() + 64);
+    out.put_slice(MAGIC);
+    // Lists and names beyond 255 were never noted: see `Vary` and `SETS`.
+    out.put_u8(u8::try_from(sets.len()).unwrap_or(u8::MAX));
+    for set in sets.iter().take(usize::from(u8::MAX)) {
+        out.put_u8(u8::try_from(set.len()).unwrap_or(u8::MAX));
+        for name in set.iter().take(usize::from(u8::MAX)) {
+            let name = name.as_str().as_bytes();
+            out.put_u8(u8::try_from(name.len()).unwrap_or(u8::MAX));
+            out.put_slice(&name[..name.len().min(usize::from(u8::MAX))]);
+        }
+    }
+    let forms = page.map_or(&[][..], |page| &page.meta.forms);
+    let fits = |form: &&Form| u32::try_from(form.body.len()).is_ok();
+    out.put_u8(u8::try_from(forms.iter().filter(fits).count()).unwrap_or(0));
+    for form in forms.iter().filter(fits) {
+        out.put_u8(match form.coding {
+            Coding::Gzip => b'g',
+            Coding::Brotli => b'b',
+        });
+        out.put_u32(u32::try_from(form.body.len()).unwrap_or(0));
+        out.put_slice(&form.body);
+    }
+    out.put_slice(&encoded);
+    out.freeze()
 }
 
 struct Reader<'a> {

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use http::HeaderMap;
 use http::request::Parts;
 use larder_core::{Cache, UnixMillis};
-use larder_http::StoredResponse;
 
 use crate::admit::Facts;
 use crate::engine::{Engine, Looked, Visit};
 use crate::identity::Identity;
 use crate::landing::Traffic;
 use crate::lookup::{Found, look_only};
+use crate::record::Page;
 use crate::stale::Role;
 
 /// An admitted request, of which no more is known than what it asks for.
@@ -28,13 +28,13 @@ pub(crate) struct Seek {
 
 impl Seek {
     /// The stored page, if nothing else is to be done; or else what was found, if it was looked for.
-    pub(crate) async fn hit(&mut self, headers: &HeaderMap) -> Result<Arc<StoredResponse>, Option<Looked>> {
+    pub(crate) async fn hit(&mut self, headers: &HeaderMap) -> Result<Arc<Page>, Option<Looked>> {
         let Self { engine, cache, identity, facts, began, role } = self;
         // Of a HEAD there may be two pages.
         if facts.precondition || facts.refresh || facts.head || !role.is_ordinary() {
             return Err(None);
         }
-        let landed = cache.attached::<Traffic>().landed(identity);
+        let landed = cache.attached_ref::<Traffic>().map_or(0, |traffic| traffic.landed(identity));
         let limit = engine.settings().max_variants;
         let found = look_only(cache, identity, headers, limit, *began).await;
         if let Ok(Found::Hit(page)) = &found {

@@ -8,38 +8,33 @@ use larder_http::{CacheStatus, Forward, Reason};
 
 /// How many words a thread keeps; a word's place follows from its number.
 const PLACES: usize = 256;
-/// Ages that are written already.
+/// Numbers of seconds, of age and of freshness, that are written already.
 const AGES: usize = 1000;
 
-/// Numbers with three digits, each with its length.
-static DIGITS: [[u8; 3]; AGES] = digits();
+/// Numbers.
+static SECONDS: LazyLock<Vec<HeaderValue>> =
+    LazyLock::new(|| (0..AGES as u64).map(|seconds| forever(seconds.into())).collect());
 
-const fn digits() -> [[u8; 3]; AGES] {
-    let (mut all, mut n) = ([[0; 3]; AGES], 0);
-    while n < AGES {
-        all[n] = [b'0' + (n / 100) as u8, b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8];
-        n += 1;
+/// `Cache-Status` of hits, by their seconds of freshness. For as long as the process lives: what is never freed is not counted.
+static HITS: LazyLock<Vec<HeaderValue>> =
+    LazyLock::new(|| (0..AGES as i64).map(|ttl| forever(CacheStatus::hit(ttl).to_value())).collect());
+
+fn forever(value: HeaderValue) -> HeaderValue {
+    match value.to_str() {
+        Ok(text) => HeaderValue::from_static(Box::leak(text.into())),
+        Err(_) => value,
     }
-    all
 }
 
 /// A number of seconds; the usual ones allocate nothing.
 pub(crate) fn seconds(seconds: u64) -> HeaderValue {
-    let written = usize::try_from(seconds).ok().and_then(|at| DIGITS.get(at));
-    let unused = match seconds {
-        0..10 => 2,
-        10..100 => 1,
-        _ => 0,
-    };
-    match written.and_then(|digits| std::str::from_utf8(&digits[unused..]).ok()) {
-        Some(written) => HeaderValue::from_static(written),
-        None => HeaderValue::from(seconds),
-    }
+    let written = usize::try_from(seconds).ok().and_then(|at| SECONDS.get(at));
+    written.cloned().unwrap_or_else(|| HeaderValue::from(seconds))
 }
 
 thread_local! {
-    /// What was said of hits, by their seconds of freshness. A thread's own: sharing the text would cost threads more than writing it.
-    static HITS: RefCell<Vec<Option<(i64, HeaderValue)>>> = const { RefCell::new(Vec::new()) };
+    /// What was said of hits with more seconds of freshness than that. A thread's own: sharing the text would cost threads more than writing it.
+    static LONGER: RefCell<Vec<Option<(i64, HeaderValue)>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// `Cache-Status`. Of an ordinary hit it is kept.
@@ -47,7 +42,10 @@ pub(crate) fn said(status: &CacheStatus) -> HeaderValue {
     let Some(ttl) = status.ttl.filter(|ttl| *status == CacheStatus::hit(*ttl)) else {
         return status.to_value();
     };
-    let kept = HITS.try_with(|hits| {
+    if let Some(written) = usize::try_from(ttl).ok().and_then(|at| HITS.get(at)) {
+        return written.clone();
+    }
+    let kept = LONGER.try_with(|hits| {
         let mut hits = hits.try_borrow_mut().ok()?;
         if hits.is_empty() {
             hits.resize(PLACES, None);
@@ -71,11 +69,6 @@ pub(crate) fn bypassed(reason: Reason) -> HeaderValue {
     static BY_METHOD: HeaderValue = HeaderValue::from_static("larder; fwd=method");
     static OTHERS: LazyLock<Vec<HeaderValue>> = LazyLock::new(|| {
         let of = |reason: &Reason| CacheStatus::forward(Forward::Bypass).reason(*reason).to_value();
-        // For as long as the process lives: whoever says them does not count who else does.
-        let forever = |value: HeaderValue| match value.to_str() {
-            Ok(text) => HeaderValue::from_static(Box::leak(text.into())),
-            Err(_) => value,
-        };
         Reason::ALL.iter().map(of).map(forever).collect()
     });
     match reason {
@@ -101,7 +94,7 @@ mod tests {
     #[test]
     fn what_is_kept_is_said_of_its_own_number_only() {
         for round in 0..2 {
-            for ttl in [0, 1, 256, -1, 255, 512, 1, i64::MAX, i64::MIN] {
+            for ttl in (0..1_010).chain([1_256, 2_512, 1_000, -1, 5_000, 1_256, 1_000, i64::MAX, i64::MIN]) {
                 let status = CacheStatus::hit(ttl);
                 assert_eq!(said(&status), status.to_value(), "{ttl}, round {round}");
             }

@@ -3,8 +3,6 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use super::naming::Naming;
 use super::{Cache, Inner, packing};
 use crate::backend::Backend;
@@ -230,7 +228,7 @@ impl CacheBuilder {
                 reporter: Reporter::new(self.observer),
                 flights: Flights::new(),
                 remembered: Remembered::default(),
-                attached: Mutex::default(),
+                attached: Default::default(),
             }),
         }
     }

@@ -1,12 +1,12 @@
 //! Every step to the store goes through here: the breaker lets it through, the deadline bounds it, events tell of it, and if it
 //! panics that is an error.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -44,15 +44,24 @@ fn nanos(duration: Duration) -> u64 {
 }
 
 /// What a driver panics at, because a server said what no server says, costs no request. What it panicked with is in the log already.
-async fn caught<T>(backend: &'static str, step: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let mut step = pin!(step);
-    poll_fn(|context| {
+///
+/// A type of its own: an `async fn` would have room for the step twice.
+struct Caught<F> {
+    backend: &'static str,
+    step: F,
+}
+
+impl<T, F: Future<Output = Result<T, Error>> + Unpin> Future for Caught<F> {
+    type Output = Result<T, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let backend = self.backend;
+        let step = Pin::new(&mut self.step);
         // It is not polled again, and what it held is dropped; nothing of ours is half done in between.
-        catch_unwind(AssertUnwindSafe(|| step.as_mut().poll(context))).unwrap_or_else(|_| {
+        catch_unwind(AssertUnwindSafe(|| step.poll(context))).unwrap_or_else(|_| {
             Poll::Ready(Err(Error::new(ErrorKind::Backend, format!("the {backend} backend panicked"))))
         })
-    })
-    .await
+    }
 }
 
 impl Cache {
@@ -172,7 +181,7 @@ impl Cache {
         step: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let inner = &*self.inner;
-        let step = caught(inner.capabilities.name, step);
+        let step = Caught { backend: inner.capabilities.name, step: pin!(step) };
         // A backend in this process needs no timer, and there is nothing to be cut off from.
         if !inner.capabilities.shared {
             return step.await.inspect_err(|error| self.tell(operation, error));

@@ -1,5 +1,7 @@
 //! Reading entries as they are: what the low-level operations and the layers above stand on.
 
+use std::pin::pin;
+
 use super::Cache;
 use crate::attachment::Attachment;
 use crate::backend::Backend;
@@ -22,18 +24,19 @@ impl Cache {
         Ok(found)
     }
 
-    /// As [`lookup`](Self::lookup), for one key.
+    /// As [`lookup`](Self::lookup), for one key, and for who has asked the clock already: `now` is what it said.
     ///
     /// # Errors
     /// As [`lookup`](Self::lookup).
-    pub async fn lookup_only(&self, key: &Key) -> Result<Option<Entry>, Error> {
+    pub async fn lookup_only(&self, key: &Key, now: UnixMillis) -> Result<Option<Entry>, Error> {
         let inner = &*self.inner;
         if !inner.capabilities.verifies {
             let found = Box::pin(self.lookup(std::slice::from_ref(key))).await?;
             return Ok(found.into_iter().next().flatten());
         }
-        let step = async {
-            let Some(entry) = inner.backend.get(key, inner.clock.now()).await? else { return Ok(None) };
+        // Pinned here: what is handed on from future to future takes its room in each of them.
+        let step = pin!(async {
+            let Some(entry) = inner.backend.get(key, now).await? else { return Ok(None) };
             match self.open_entry(entry) {
                 Ok(entry) => Ok(Some(entry)),
                 // It is rare, and would make each look a large one.
@@ -42,7 +45,7 @@ impl Cache {
                     Ok(None)
                 }
             }
-        };
+        });
         let found = self.within(Operation::Get, step).await?;
         let is_over = |entry: &Entry| entry.fresh_until().is_some_and(|until| until <= inner.clock.now());
         Ok(found.filter(|entry| !is_over(entry)))

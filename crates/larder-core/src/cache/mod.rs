@@ -10,6 +10,7 @@
 //! # Ok(()) }
 //! ```
 
+mod attached;
 mod beyond;
 mod builder;
 mod fill;
@@ -33,12 +34,10 @@ mod ttl;
 mod versions;
 mod windows;
 
-use std::any::{Any, TypeId};
+use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-
-use parking_lot::Mutex;
 
 use crate::backend::{Backend, Capabilities, When};
 use crate::breaker::Circuit;
@@ -55,6 +54,7 @@ use crate::remembered::Remembered;
 use crate::tag::{Fill, Stamp, Tag};
 use crate::timeout::Timeout;
 
+use attached::Attached;
 pub use builder::CacheBuilder;
 use fill::Made;
 use guarded::Allowance;
@@ -109,7 +109,7 @@ struct Inner {
     reporter: Reporter,
     flights: Flights<Option<Made>>,
     remembered: Remembered,
-    attached: Mutex<Vec<(TypeId, Arc<dyn Any + Send + Sync>)>>,
+    attached: Attached,
 }
 
 impl Cache {
@@ -172,15 +172,13 @@ impl Cache {
     /// What a layer above keeps once for this cache: its flights, say, which all layers on one cache share. Made with
     /// `Default` when first asked for.
     pub fn attached<T: Default + Any + Send + Sync>(&self) -> Arc<T> {
-        let mut attached = self.inner.attached.lock();
-        // There are a few of them: looking through these takes less than hashing.
-        let of = TypeId::of::<T>();
-        let at = attached.iter().position(|(known, _)| *known == of).unwrap_or_else(|| {
-            attached.push((of, Arc::new(T::default())));
-            attached.len() - 1
-        });
-        // It stands beside its type, so this is always one.
-        Arc::clone(&attached[at].1).downcast().unwrap_or_default()
+        // It stands with its type, so this is always one.
+        Arc::clone(self.inner.attached.of::<T>()).downcast().unwrap_or_default()
+    }
+
+    /// The same for a look: nobody counts it.
+    pub fn attached_ref<T: Default + Any + Send + Sync>(&self) -> Option<&T> {
+        self.inner.attached.of::<T>().downcast_ref()
     }
 
     /// Begins a fill: everything that is made after this and stored with it can be invalidated from now on.

@@ -28,6 +28,7 @@ use crate::landing::{Landed, LandedBody, Landing, Place};
 use crate::outer::Outer;
 use crate::page::PanicGuard;
 use crate::policy::OriginUnreachable;
+use crate::record::Page;
 use crate::session::SessionWitness;
 use crate::stale::failed_status;
 
@@ -235,7 +236,7 @@ async fn confirmed(
         if place == which {
             shareable = matches!(kept, Kept::Until(_));
             stored = shareable;
-            answer = Some(Arc::new(page.clone()));
+            answer = Some(Arc::new(Page::from(page.clone())));
             there = place_now.clone();
         }
         let done = keep(lead, held, &place_now, page, kept).await;
@@ -388,7 +389,7 @@ fn tags(lead: &Lead, headers: &HeaderMap) -> Vec<larder_core::Tag> {
 }
 
 /// Those who wait get what was confirmed.
-fn publish(lead: &Lead, held: &Held, page: &Arc<StoredResponse>, shareable: bool, now: UnixMillis) {
+fn publish(lead: &Lead, held: &Held, page: &Arc<Page>, shareable: bool, now: UnixMillis) {
     let Some(leader) = &lead.leader else { return };
     let timing = page.meta.timing;
     leader.publish(match shareable && timing.age_ms(now) < timing.fresh_for_ms {

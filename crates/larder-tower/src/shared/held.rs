@@ -9,12 +9,12 @@ use larder_http::{NoVarySearch, StoredResponse, VaryFields};
 use crate::engine::Visit;
 use crate::identity::{Identity, Variant};
 use crate::reading::read;
-use crate::record::Record;
+use crate::record::{Page, Record};
 
 /// A stored response that answers requests like this one.
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
-    pub(crate) page: Arc<StoredResponse>,
+    pub(crate) page: Arc<Page>,
     /// Where it stands.
     pub(crate) key: Key,
     pub(crate) fields: VaryFields,
@@ -104,11 +104,11 @@ pub(super) async fn look(visit: &Visit, search: Option<&NoVarySearch>) -> Result
 }
 
 /// The page as it counts: stale from when it was purged softly.
-fn aged(page: &Arc<StoredResponse>, entry: Option<&Entry>) -> Arc<StoredResponse> {
+fn aged(page: &Arc<Page>, entry: Option<&Entry>) -> Arc<Page> {
     let Some(since) = entry.and_then(Entry::stale_since) else { return Arc::clone(page) };
     let mut aged = StoredResponse::clone(page);
     aged.meta.timing = aged.meta.timing.stale_since(since);
-    Arc::new(aged)
+    Arc::new(aged.into())
 }
 
 impl Found {

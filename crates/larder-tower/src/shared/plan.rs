@@ -8,8 +8,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use larder_core::{Entry, Tag, UnixMillis};
 use larder_http::shared::{Received, Rules, cache_groups};
 use larder_http::{
-    CacheControl, NoVarySearch, Reason, StoredResponse, Vary, VaryFields, format_date, patch_vary,
-    strip_hop_by_hop,
+    CacheControl, NoVarySearch, Reason, Vary, VaryFields, format_date, patch_vary, strip_hop_by_hop,
 };
 
 use super::{ASKED_RANGE, SearchRules};
@@ -19,6 +18,7 @@ use crate::identity::Identity;
 use crate::landing;
 use crate::outer::Added;
 use crate::parts::PageTags;
+use crate::record::Page;
 
 /// What a lead has to know besides, under the rules of a shared cache.
 pub(crate) struct Gateway {
@@ -26,7 +26,7 @@ pub(crate) struct Gateway {
     /// Whose groups a response may join.
     pub(crate) authority: String,
     /// The part that a part may be joined with, and the entry that it was read from.
-    pub(crate) held_part: Option<(Arc<StoredResponse>, Option<Entry>)>,
+    pub(crate) held_part: Option<(Arc<Page>, Option<Entry>)>,
     /// The client's own conditions were taken from the request.
     pub(crate) conditional: bool,
     /// The request as the client sent it; `None` if the key is not to be made anew.
@@ -42,7 +42,7 @@ pub(crate) struct GatewayPlan {
     /// The fields for this client; those stored lack what must not be stored.
     pub(crate) client: HeaderMap,
     rules: Arc<Rules>,
-    held_part: Option<(Arc<StoredResponse>, Option<Entry>)>,
+    held_part: Option<(Arc<Page>, Option<Entry>)>,
     /// Where it is stored if its own rule for the query is another than the one by which it was looked for.
     pub(crate) identity: Option<Identity>,
 }

@@ -28,15 +28,16 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::{HeaderMap, Response};
 use larder_core::UnixMillis;
-use larder_http::{CacheStatus, Forward, Freshness, Reason, StoredResponse, Timing};
+use larder_http::{CacheStatus, Forward, Freshness, Reason, Timing};
 
 use crate::admit::Facts;
+use crate::record::Page;
 use crate::respond;
 
 /// A stored page that is not fresh, or is to be made anew early.
 #[derive(Clone, Debug)]
 pub(crate) struct Stale {
-    pub(crate) page: Arc<StoredResponse>,
+    pub(crate) page: Arc<Page>,
     /// Its time as the store's marks leave it; a soft purge ends freshness before its time.
     pub(crate) timing: Timing,
 }
