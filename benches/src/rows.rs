@@ -39,7 +39,7 @@ const MANY: usize = 1_000_000;
 
 impl Row {
     /// Every row, the bare ones before those that are compared with them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         new("harness", "harness", "making the request and nothing else"),
         new("bare", "bare", "a handler behind a router: 1 KiB, four headers"),
         new("bare-same", "bare", "the same with the six fields more that a hit has"),
@@ -50,6 +50,7 @@ impl Row {
         new("page", "bare", "cache_page, a hit"),
         new("pair", "bare", "the pair around the router, a hit"),
         new("pair-service", "bare", "the pair as a service, with no router around it, a hit"),
+        new("pair-layers", "bare", "the pair's two layers side by side, a hit"),
         new("pair-between", "bare", "the pair with a middleware between that does nothing, a hit"),
         new("noop-post", "bare-post", "a layer that does nothing, asked by POST"),
         new("post", "bare-post", "cache_page, passed by"),
@@ -79,6 +80,12 @@ impl Row {
             "page-128k" => route(get(large).layer(cache_page(900))),
             "page" | "post" => route(small().layer(cache_page(900))),
             "pair" => larder::site(route(small())).into_router(),
+            "pair-layers" => Router::new().fallback_service(
+                ServiceBuilder::new()
+                    .layer(UpdateCacheLayer::new(900))
+                    .layer(FetchFromCacheLayer::new())
+                    .service(route(small())),
+            ),
             "pair-between" => Router::new().fallback_service(
                 ServiceBuilder::new()
                     .layer(UpdateCacheLayer::new(900))

@@ -9,6 +9,7 @@ mod ours;
 #[cfg(feature = "peers")]
 mod peers;
 
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -21,7 +22,7 @@ use axum::{
 use http::{HeaderValue, Request, Uri, header};
 use http_body_util::BodyExt as _;
 use tokio::net::TcpListener;
-use tower::Service;
+use tower::{Service, make::Shared};
 
 /// The page's body.
 pub static PAGE: [u8; 1024] = [b'x'; 1024];
@@ -76,13 +77,23 @@ fn peer(mode: &str) -> Result<Router> {
     bail!("{mode} is not built: the other caches did not compile")
 }
 
-async fn runs() -> String {
-    RUNS.load(Ordering::Relaxed).to_string()
+/// Never from a cache.
+async fn runs() -> impl IntoResponse {
+    ([(header::CACHE_CONTROL, "no-store")], RUNS.load(Ordering::Relaxed).to_string())
 }
 
 /// Asks for the page so often, without a socket.
 fn send(mode: &str, requests: usize) -> Result<()> {
-    let app = app(mode, None)?.with_state(());
+    match mode {
+        "pair-service" => ask(&ours::pair_service(None)?, requests),
+        mode => ask(&app(mode, None)?.with_state(()), requests),
+    }
+}
+
+fn ask<S>(app: &S, requests: usize) -> Result<()>
+where
+    S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone,
+{
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         for _ in 0..requests {
@@ -114,6 +125,10 @@ fn main() -> Result<()> {
         let listener = TcpListener::bind(&address).await.with_context(|| address.clone())?;
         if mode == "hyper" {
             return bare::hyper(listener).await;
+        }
+        if mode == "pair-service" {
+            let site = ours::pair_service(cache.as_deref())?;
+            return Ok(axum::serve(listener, Shared::new(site)).await?);
         }
         let app = app(&mode, cache.as_deref())?.route("/runs", get(runs));
         Ok(axum::serve(listener, app).await?)

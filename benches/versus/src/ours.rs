@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use axum::{Router, routing::get};
-use larder::prelude::*;
+use larder::{SiteService, prelude::*};
 
 fn cache(url: Option<&str>) -> Result<Cache> {
     Ok(larder::open(url.unwrap_or("memory:"))?)
@@ -17,4 +17,10 @@ pub fn page(url: Option<&str>) -> Result<Router> {
 pub fn pair(url: Option<&str>) -> Result<Router> {
     let routes = Router::new().route("/page", get(crate::page));
     Ok(larder::site(routes).cache(&cache(url)?).into_router())
+}
+
+/// The same with no router around it.
+pub fn pair_service(url: Option<&str>) -> Result<SiteService> {
+    let routes = Router::new().route("/page", get(crate::page)).route("/runs", get(crate::runs));
+    Ok(larder::site(routes).cache(&cache(url)?).into_service())
 }

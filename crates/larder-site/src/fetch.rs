@@ -11,6 +11,8 @@ use larder_tower::{Cacheable, Engine};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::meeting;
+
 /// The inner end of the pair: answers from the cache, or lets the application make the page. It has no settings of its own; they come with
 /// the request from [`UpdateCacheLayer`](crate::UpdateCacheLayer). Without one outside, requests pass by, and
 /// `Cache-Status: larder; fwd=bypass; detail=no-update-layer` says so.
@@ -58,6 +60,7 @@ where
 
     /// Always ready: a page in the cache does not wait for a busy application. What is not there waits in the call.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        meeting::here::<Self>();
         Poll::Ready(Ok(()))
     }
 

@@ -24,6 +24,7 @@
 //! the short form.
 
 mod fetch;
+mod meeting;
 mod short;
 mod update;
 

@@ -1,17 +1,17 @@
 //! The outer end.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
 use http::{Request, Response};
 use larder_core::Timeout;
-use larder_tower::{Cacheable, Engine, Level, Settings};
+use larder_tower::{Cacheable, Engine, Level, PageFuture, Settings};
 use tower_layer::Layer;
 use tower_service::Service;
+
+use crate::meeting;
 
 /// The outer end of the pair: stores what leaves. Cache and key settings travel from here to [`FetchFromCacheLayer`](crate::FetchFromCacheLayer).
 ///
@@ -47,7 +47,7 @@ impl<S> Layer<S> for UpdateCacheLayer {
     type Service = UpdateCacheService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        UpdateCacheService { inner, engine: self.engine() }
+        UpdateCacheService { inner, engine: self.engine(), meets: false }
     }
 }
 
@@ -56,6 +56,8 @@ impl<S> Layer<S> for UpdateCacheLayer {
 pub struct UpdateCacheService<S> {
     inner: S,
     engine: Engine,
+    /// What lies inside is the inner end itself.
+    meets: bool,
 }
 
 impl<S> fmt::Debug for UpdateCacheService<S> {
@@ -71,13 +73,15 @@ where
 {
     type Response = Response<Body>;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
+    type Future = PageFuture<S, B>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
+        let ready;
+        (ready, self.meets) = meeting::with::<S, _>(|| self.inner.poll_ready(cx));
+        ready
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        self.engine.update(&mut self.inner, request)
+        self.engine.outer_end(&mut self.inner, request, self.meets)
     }
 }

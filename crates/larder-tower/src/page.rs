@@ -217,15 +217,37 @@ impl Engine {
             return self.write_through(inner, request);
         }
         let (mut parts, body) = request.into_parts();
-        self.settings().narrowing.apply(&mut parts);
-        if !self.asks_first(&parts)
-            && !self.settings().policy.is_shared()
-            && let Some(response) = self.at_once(&parts, has_body(parts.version, &body))
-        {
+        if let Some(response) = self.at_hand(&mut parts, &body) {
             return PageFuture { kind: Kind::Hit { response: Some(response) } };
         }
         let work = self.update(&mut InnerEnd(inner.clone()), Request::from_parts(parts, body));
         PageFuture { kind: Kind::Work { work } }
+    }
+
+    /// The outer end of the pair around `inner`, which must be ready. If `inner` is the inner end itself, nothing lies between that a hit would have to
+    /// pass, and what is at hand is answered as one layer would.
+    pub fn outer_end<S, B>(&self, inner: &mut S, request: Request<B>, is_inner_end: bool) -> PageFuture<S, B>
+    where
+        S: Cacheable<B>,
+        B: http_body::Body + Send + 'static,
+    {
+        if !is_inner_end || self.passes_on(request.method()) {
+            return PageFuture { kind: Kind::Work { work: self.update(inner, request) } };
+        }
+        let (mut parts, body) = request.into_parts();
+        let kind = match self.at_hand(&mut parts, &body) {
+            Some(response) => Kind::Hit { response: Some(response) },
+            None => Kind::Work { work: self.update(inner, Request::from_parts(parts, body)) },
+        };
+        PageFuture { kind }
+    }
+
+    /// The answer to a request that is at hand, where that is for the pair to say.
+    #[inline]
+    fn at_hand<B: http_body::Body>(&self, parts: &mut Parts, body: &B) -> Option<Response<Body>> {
+        self.settings().narrowing.apply(parts);
+        let waits = self.asks_first(parts) || self.settings().policy.is_shared();
+        if waits { None } else { self.at_once(parts, has_body(parts.version, body)) }
     }
 
     /// Whether it is a write, of which this layer's policy has no more to say than that it drops the pages of its URL.

@@ -37,7 +37,8 @@ impl Stores {
         let mut command = cargo();
         command.args([
             "build",
-            "--release",
+            "--profile",
+            "dist",
             "-p",
             "larder-benches",
             "--features",

@@ -7,8 +7,8 @@
 //! $ cargo xtask bench stores -- growth             # the store in this process, beside quick_cache alone
 //! ```
 //!
-//! Each pair of servers runs in processes of their own, on one core; the load comes from here, on another. They take turns, and what counts
-//! is the median of the rounds. Processor time is the server process's alone, all of its threads.
+//! Each pair of servers runs in processes of their own, new ones each round, on one core; the load comes from here, on another. They take turns,
+//! ratios are taken within a round, and what counts is the median of the rounds. Processor time is the server process's alone, all of its threads.
 
 #[path = "../../../../crates/larder-memcached/src/address.rs"]
 mod address;

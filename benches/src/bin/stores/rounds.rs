@@ -5,7 +5,12 @@ use std::io::{self, BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use larder_benches::median;
+
 use crate::{load, stores};
+
+/// How many ask at the same time.
+const CONNECTIONS: [usize; 2] = [1, 64];
 
 pub(crate) struct Plan {
     stores: Vec<String>,
@@ -53,24 +58,35 @@ impl Plan {
                 continue;
             }
             for tags in *tags {
-                let start = |side| Server::start(name, side, *tags, directory.path(), pinned);
-                // Ours first: it writes what the other reads.
-                let (ours, raw) = (start("ours")?, start("raw")?);
-                for connections in [1, 64] {
-                    let (mut here, mut there) = (Vec::new(), Vec::new());
-                    for _ in 0..self.rounds {
-                        here.push(ours.round(connections, self.time)?);
-                        there.push(raw.round(connections, self.time)?);
+                let mut rounds = [Vec::new(), Vec::new()];
+                for round in 0..self.rounds {
+                    // New processes each time: one and the same program is faster in one process than in the next, by where its memory lies.
+                    let start = |side| Server::start(name, side, *tags, directory.path(), pinned);
+                    // Ours first: it writes what the other reads.
+                    let (ours, raw) = (start("ours")?, start("raw")?);
+                    for (connections, rounds) in CONNECTIONS.into_iter().zip(&mut rounds) {
+                        let ask = |server: &Server| server.round(connections, self.time);
+                        let pair = match round % 2 {
+                            0 => (ask(&ours)?, ask(&raw)?),
+                            _ => {
+                                let raw = ask(&raw)?;
+                                (ask(&ours)?, raw)
+                            }
+                        };
+                        rounds.push(pair);
                     }
-                    let (here, there) = (median(&here), median(&there));
+                }
+                for (connections, rounds) in CONNECTIONS.into_iter().zip(&rounds) {
+                    let middle =
+                        |figure: fn(&(Cost, Cost)) -> f64| median(rounds.iter().map(figure).collect());
                     println!(
                         "| {name} | {tags} | {connections} | {:.1} | {:.1} | {:.2} | {:.0} | {:.0} | {:.2} |",
-                        here.micros,
-                        there.micros,
-                        there.micros / here.micros,
-                        here.rate,
-                        there.rate,
-                        here.rate / there.rate
+                        middle(|(ours, _)| ours.micros),
+                        middle(|(_, raw)| raw.micros),
+                        middle(|(ours, raw)| raw.micros / ours.micros),
+                        middle(|(ours, _)| ours.rate),
+                        middle(|(_, raw)| raw.rate),
+                        middle(|(ours, raw)| ours.rate / raw.rate),
                     );
                 }
             }
@@ -84,15 +100,6 @@ impl Plan {
 struct Cost {
     micros: f64,
     rate: f64,
-}
-
-fn median(rounds: &[Cost]) -> Cost {
-    let middle = |pick: fn(&Cost) -> f64| {
-        let mut all: Vec<f64> = rounds.iter().map(pick).collect();
-        all.sort_by(f64::total_cmp);
-        all[all.len() / 2]
-    };
-    Cost { micros: middle(|cost| cost.micros), rate: middle(|cost| cost.rate) }
 }
 
 /// Keeps a process to one core, if that can be had.

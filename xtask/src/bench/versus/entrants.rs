@@ -50,12 +50,13 @@ const fn entrant(name: &'static str, kind: Kind, start: Start) -> Entrant {
 pub(super) const BARE: &str = "bare axum handler";
 
 /// Everybody, in the order of the table.
-pub(super) static ALL: [Entrant; 19] = [
+pub(super) static ALL: [Entrant; 20] = [
     entrant(BARE, Kind::Bare, Start::Mode("axum")),
     entrant("bare axum handler, the fields of a hit", Kind::Bare, Start::Mode("axum-same")),
     entrant("bare hyper", Kind::Bare, Start::Mode("hyper")),
     entrant("Larder, cache_page", Kind::Ours, Start::Mode("page")),
     entrant("Larder, the pair", Kind::Ours, Start::Mode("pair")),
+    entrant("Larder, the pair as a service", Kind::Ours, Start::Mode("pair-service")),
     entrant("Larder, cache_page on Redis", Kind::Ours, Start::OnRedis("page", "redis://127.0.0.1:{}/1")),
     entrant(
         "Larder, cache_page on tiers over Redis",
