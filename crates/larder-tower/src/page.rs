@@ -24,6 +24,7 @@ use crate::engine::{Engine, Front, Lead, Looked, Visit, has_body, into_body, say
 use crate::entrance::Entrance;
 use crate::landing::Landing;
 use crate::outer::Outer;
+use crate::pair::Ticket;
 use crate::passes::PASS_ERROR_MILLIS;
 use crate::respond;
 use crate::seek::Seek;
@@ -226,13 +227,22 @@ impl Engine {
 
     /// The outer end of the pair around `inner`, which must be ready. If `inner` is the inner end itself, nothing lies between that a hit would have to
     /// pass, and what is at hand is answered as one layer would.
-    pub fn outer_end<S, B>(&self, inner: &mut S, request: Request<B>, is_inner_end: bool) -> PageFuture<S, B>
+    pub fn outer_end<S, B>(
+        &self,
+        inner: &mut S,
+        mut request: Request<B>,
+        is_inner_end: bool,
+    ) -> PageFuture<S, B>
     where
         S: Cacheable<B>,
         B: http_body::Body + Send + 'static,
     {
-        if !is_inner_end || self.passes_on(request.method()) {
+        if !is_inner_end {
             return PageFuture { kind: Kind::Work { work: self.update(inner, request) } };
+        }
+        if self.passes_on(request.method()) {
+            request.extensions_mut().insert(Ticket::passing());
+            return self.write_through(inner, request);
         }
         let (mut parts, body) = request.into_parts();
         let kind = match self.at_hand(&mut parts, &body) {

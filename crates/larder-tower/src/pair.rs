@@ -70,7 +70,7 @@ impl fmt::Debug for Ticket {
 
 impl Ticket {
     /// For a request that passes by: the inner end knows by it that there is an outer one.
-    fn passing() -> Self {
+    pub(crate) fn passing() -> Self {
         Self(Arc::new(Mutex::new(State::Fetching)))
     }
 
