@@ -448,6 +448,6 @@ mod tests {
         };
         let names = |versus: Versus| ALL.iter().filter(|entrant| versus.wants(entrant)).count();
         assert_eq!(names(versus(&[])), ALL.len());
-        assert_eq!(names(versus(&["HAProxy", "the pair"])), 3);
+        assert_eq!(names(versus(&["HAProxy", "Varnish"])), 3);
     }
 }
