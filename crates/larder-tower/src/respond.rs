@@ -14,7 +14,7 @@ use crate::body::Resumed;
 use crate::coded;
 use crate::outer::Added;
 use crate::usual;
-use crate::words::{said, seconds};
+use crate::words;
 
 /// Answers from a stored page.
 pub(crate) fn from_stored(
@@ -23,9 +23,12 @@ pub(crate) fn from_stored(
     request: &HeaderMap,
     now: UnixMillis,
 ) -> Response<Body> {
-    let mut status = CacheStatus::hit(page.meta.timing.ttl_secs(now));
-    status.detail = page.meta.flags.credentialed.then(|| facts.keyed());
-    with_status(page, status, facts, request, now)
+    let ttl = page.meta.timing.ttl_secs(now);
+    let said = match page.meta.flags.credentialed {
+        false => words::hit(ttl),
+        true => CacheStatus::hit(ttl).detail(facts.keyed()).to_value(),
+    };
+    answer(page, said, facts, request, now)
 }
 
 /// Answers from a page that the request waited for in place of a stale one.
@@ -47,9 +50,19 @@ pub(crate) fn with_status(
     request: &HeaderMap,
     now: UnixMillis,
 ) -> Response<Body> {
+    answer(page, status.to_value(), facts, request, now)
+}
+
+fn answer(
+    page: &StoredResponse,
+    status: HeaderValue,
+    facts: Facts,
+    request: &HeaderMap,
+    now: UnixMillis,
+) -> Response<Body> {
     let timing = &page.meta.timing;
     let (mut code, mut headers) = conditioned(page.status, &page.headers, facts, request, now);
-    describe(&mut headers, seconds(timing.age_ms(now) / 1000), said(&status));
+    describe(&mut headers, words::seconds(timing.age_ms(now) / 1000), status);
     let mut body = if code == StatusCode::NOT_MODIFIED { Bytes::new() } else { page.body.clone() };
     if facts.solo
         && !facts.head

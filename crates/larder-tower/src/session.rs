@@ -45,7 +45,15 @@ fn told(extensions: &Extensions) -> [Option<Told>; 2] {
 }
 
 impl OnRequest {
+    #[inline]
     pub(crate) fn of(extensions: &Extensions) -> Self {
+        let none = extensions.get::<tower_sessions_core::Session>().is_none()
+            && extensions.get::<tower_sessions_core_014::Session>().is_none();
+        if none { Self::default() } else { Self::told_of(extensions) }
+    }
+
+    #[cold]
+    fn told_of(extensions: &Extensions) -> Self {
         let told = told(extensions);
         let mut seen = Self::default();
         let mut hasher = None;

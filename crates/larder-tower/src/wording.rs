@@ -3,13 +3,13 @@
 use http::HeaderMap;
 use larder_http::{CACHE_STATUS, CacheStatus, Forward, Reason};
 
-use crate::words::{bypassed, said};
+use crate::words::bypassed;
 
 /// Says on a response that passed by why it did.
 pub(crate) fn say(headers: &mut HeaderMap, forward: Forward, reason: Option<Reason>) {
     let mut status = CacheStatus::forward(forward);
     status.detail = reason.map(Reason::as_str);
-    headers.append(CACHE_STATUS, said(&status));
+    headers.append(CACHE_STATUS, status.to_value());
 }
 
 /// The words for a request that was not for the cache.
