@@ -37,6 +37,7 @@
 //!   with each restart and each promotion; it is read along with other commands, once a second. It needs a user who may read `INFO replication`. Bare
 //!   integers carry no such mark, and are what the server says.
 //! - What can't be read is a miss, and removed; what is not a string is a miss.
+//! - Reads have no time limit of their own: the cache's deadline bounds them. Every other command has 30 s where the cache gives it none.
 //!
 //! # The connection
 //! One for each runtime and server, shared by all who ask, made when it is first needed. While a server is away, commands fail at once, but for the one that

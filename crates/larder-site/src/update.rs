@@ -85,3 +85,47 @@ where
         self.engine.outer_end(&mut self.inner, request, self.meets)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::task::Waker;
+
+    use super::*;
+    use crate::FetchFromCacheLayer;
+
+    #[derive(Clone)]
+    struct Between<S>(S);
+
+    impl<S: Service<Request<Body>>> Service<Request<Body>> for Between<S> {
+        type Response = S::Response;
+        type Error = S::Error;
+        type Future = S::Future;
+
+        fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+            self.0.poll_ready(cx)
+        }
+
+        fn call(&mut self, request: Request<Body>) -> S::Future {
+            self.0.call(request)
+        }
+    }
+
+    fn meets<S: Cacheable<Body>>(inner: S) -> bool {
+        let mut outer = UpdateCacheLayer::new(60).layer(inner);
+        let ready = Service::<Request<Body>>::poll_ready(&mut outer, &mut Context::from_waker(Waker::noop()));
+        assert!(ready.is_ready());
+        outer.meets
+    }
+
+    #[test]
+    fn the_outer_end_meets_the_inner_one_and_not_what_lies_between() {
+        let app =
+            tower::service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::empty())));
+        let inner_end = FetchFromCacheLayer::new().layer(app);
+        assert!(meets(inner_end.clone()));
+        assert!(!meets(Between(inner_end.clone())));
+        assert!(!meets(UpdateCacheLayer::new(60).layer(inner_end)), "a pair, whose outer end lies between");
+        assert!(!meets(app));
+    }
+}

@@ -146,7 +146,7 @@ pub(crate) async fn look_only(
         return Ok(found);
     }
     let (key, varied) = (identity.primary_key(), cache.attached_ref::<Varied>());
-    if varied.is_none_or(|varied| varied.of(key).is_none()) {
+    if varied.of(key).is_none() {
         let Some(entry) = cache.lookup_only(key, now).await? else {
             return Ok(Found::Miss(Forward::UriMiss));
         };
@@ -160,7 +160,7 @@ pub(crate) async fn look_only(
                 return Ok(Seen::new(&record, entry.stale_since(), identity, key).best(now));
             }
             // Now it is known what is to be asked for beside it.
-            Ok(record) => _ = varied.map(|varied| varied.note(key, &record.sets)),
+            Ok(record) => varied.note(key, &record.sets),
             // It is removed by who reads it next.
             Err(_) => {}
         }

@@ -454,3 +454,30 @@ impl Drop for PanicGuard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use larder_core::{Cache, Timeout};
+
+    use super::*;
+    use crate::settings::{Level, Settings};
+
+    #[test]
+    fn what_a_hit_from_another_process_waits_in_is_less_than_a_kilobyte() {
+        let mut settings = Settings::new(Level::Page, Timeout::secs(60));
+        settings.set_cache(Cache::new(larder_memory::Memory::new()));
+        let (parts, ()) = Request::new(()).into_parts();
+        let Entrance::Seek(seek) = Engine::new(&settings).enter(&parts, false, false) else {
+            panic!("it is admitted, and not looked for")
+        };
+        let service =
+            tower::service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::empty())));
+        let asked = Box::new((seek, service, parts, Body::empty()));
+        // glibc's allocator leaves its short way above 1,032 bytes.
+        assert!(size_of_val(&*asked) < 1024, "{}", size_of_val(&*asked));
+        let answered = answered(asked);
+        assert!(size_of_val(&answered) < 1024, "{}", size_of_val(&answered));
+    }
+}

@@ -34,7 +34,7 @@ impl Seek {
         if facts.precondition || facts.refresh || facts.head || !role.is_ordinary() {
             return Err(None);
         }
-        let landed = cache.attached_ref::<Traffic>().map_or(0, |traffic| traffic.landed(identity));
+        let landed = cache.attached_ref::<Traffic>().landed(identity);
         let limit = engine.settings().max_variants;
         let found = look_only(cache, identity, headers, limit, *began).await;
         if let Ok(Found::Hit(page)) = &found {

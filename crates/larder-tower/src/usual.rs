@@ -4,7 +4,7 @@
 //! hit that is dearer than anything else it does with them. What is never freed need not be counted.
 
 use std::hash::BuildHasher;
-use std::sync::{LazyLock, OnceLock};
+use std::sync::OnceLock;
 
 use foldhash::fast::FixedState;
 use http::{HeaderName, HeaderValue, header};
@@ -21,16 +21,14 @@ static VALUES: [OnceLock<HeaderValue>; KEPT] = [const { OnceLock::new() }; KEPT]
 
 /// Fields whose values say something of a site, or of a kind of page, rather than of one page.
 fn is_usual(name: &HeaderName) -> bool {
-    static NAMES: LazyLock<[HeaderName; 6]> = LazyLock::new(|| {
-        [
-            HeaderName::from_static("permissions-policy"),
-            HeaderName::from_static("cross-origin-opener-policy"),
-            HeaderName::from_static("cross-origin-embedder-policy"),
-            HeaderName::from_static("cross-origin-resource-policy"),
-            HeaderName::from_static("x-powered-by"),
-            HeaderName::from_static("x-robots-tag"),
-        ]
-    });
+    static NAMES: [HeaderName; 6] = [
+        HeaderName::from_static("permissions-policy"),
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderName::from_static("cross-origin-embedder-policy"),
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderName::from_static("x-powered-by"),
+        HeaderName::from_static("x-robots-tag"),
+    ];
     match *name {
         header::CONTENT_TYPE
         | header::CONTENT_LANGUAGE

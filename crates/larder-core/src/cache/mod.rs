@@ -177,8 +177,8 @@ impl Cache {
     }
 
     /// The same for a look: nobody counts it.
-    pub fn attached_ref<T: Default + Any + Send + Sync>(&self) -> Option<&T> {
-        self.inner.attached.of::<T>().downcast_ref()
+    pub fn attached_ref<T: Default + Any + Send + Sync>(&self) -> &T {
+        self.inner.attached.of::<T>().downcast_ref().expect("it stands with its type")
     }
 
     /// Begins a fill: everything that is made after this and stored with it can be invalidated from now on.
