@@ -153,7 +153,7 @@ impl Row {
     pub fn warm_up(&self) -> usize {
         match self.name {
             "variants-10000" => VARIANTS,
-            "pages-1000000" => MANY,
+            "pages-1000000" => 2 * MANY,
             _ => 2 * FEW,
         }
     }

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use larder_http::{CacheControl, Coding, Form, StoredResponse};
 
+use crate::kept::Page;
+
 /// Smaller bodies are not worth it.
 const WORTH: usize = 1024;
 
@@ -76,7 +78,7 @@ fn compress(coding: Coding, body: &[u8]) -> Option<Bytes> {
 }
 
 /// The form that this client takes, if it prefers one to the plain page.
-pub(crate) fn chosen<'a>(page: &'a StoredResponse, request: &HeaderMap) -> Option<&'a Form> {
+pub(crate) fn chosen<'a>(page: &'a Page, request: &HeaderMap) -> Option<&'a Form> {
     if page.meta.forms.is_empty() {
         return None;
     }

@@ -15,6 +15,7 @@ use larder_http::{Forward, Reason, VaryFields};
 
 use crate::admit::Facts;
 use crate::identity::Identity;
+use crate::kept::Page;
 use crate::keys::Notes;
 use crate::labels::Labels;
 use crate::landing::{Landed, Landing, Traffic};
@@ -22,7 +23,6 @@ use crate::lookup::{Found, look, look_now};
 use crate::outer::{Enclosed, Waits};
 use crate::parts::{Beside, PageTags};
 use crate::passes::Route;
-use crate::record::Page;
 use crate::settings::Settings;
 use crate::shared::Gateway;
 use crate::stale::{Role, Shown, Stale};
@@ -208,7 +208,7 @@ impl Visit {
     }
 
     /// Whether a page that another request found in the store is the one that this request asks for.
-    fn is_stored_ours(&self, page: &larder_http::StoredResponse) -> bool {
+    fn is_stored_ours(&self, page: &Page) -> bool {
         let flags = page.meta.flags;
         let own = match flags.head_only {
             true => self.identity.head_twin(),
@@ -238,7 +238,7 @@ impl Visit {
     }
 
     /// Whether it is the one that makes this page anew early; the dice are thrown once.
-    fn begins_early(&mut self, page: &larder_http::StoredResponse) -> bool {
+    fn begins_early(&mut self, page: &Page) -> bool {
         let early = self.is_early(page);
         if early {
             self.role = Role::Early;
@@ -291,7 +291,7 @@ impl Visit {
         }
     }
 
-    fn is_early(&self, page: &larder_http::StoredResponse) -> bool {
+    fn is_early(&self, page: &Page) -> bool {
         self.engine.settings.stale.is_early(&page.meta, self.began)
     }
 

@@ -23,9 +23,10 @@ use crate::body::SharedBody;
 use crate::coded;
 use crate::detach;
 use crate::identity::{Identity, Variant};
+use crate::kept::Page;
 use crate::outer::Added;
 use crate::passes::{PASS_MILLIS, Passes, Route};
-use crate::record::{Page, Record};
+use crate::record::Record;
 use crate::respond;
 use crate::slots::Seat;
 use crate::stale::Renewal;
@@ -236,11 +237,8 @@ impl Store {
         if self.leader.as_ref().is_some_and(|leader| !leader.is_open()) {
             return Ok(Err(Reason::Invalidated));
         }
-        let headers = match self.keep {
-            None => respond::seeded(&landed.headers),
-            Some(_) => landed.headers.clone(),
-        };
-        let mut page = StoredResponse { status: landed.status, headers, body, meta: landed.meta.clone() };
+        let (headers, meta) = (landed.headers.clone(), landed.meta.clone());
+        let mut page = StoredResponse { status: landed.status, headers, body, meta };
         if self.precompress {
             page = compressed(page).await;
         }
@@ -249,6 +247,7 @@ impl Store {
             variant: &landed.variant,
             fields: &landed.fields,
             limit: self.limit,
+            answers: self.keep.is_none(),
         };
         let lease = self.lease.as_ref();
         let joined = self.parts.as_ref().and_then(|parts| parts.join(&page, self.cache.clock().now()));
@@ -282,7 +281,7 @@ impl Parts {
         part: &StoredResponse,
         now: UnixMillis,
     ) -> Option<(StoredResponse, Option<(Identity, Variant)>)> {
-        let mut joined = larder_http::shared::combine(&self.rules, &self.held, part, now)?;
+        let mut joined = larder_http::shared::combine(&self.rules, &self.held.to_stored(), part, now)?;
         joined.headers.remove(crate::shared::ASKED_RANGE);
         let whole = (joined.status == StatusCode::OK).then(|| self.whole.clone());
         Some((joined, whole))
@@ -296,6 +295,8 @@ pub(crate) struct Place<'a> {
     pub(crate) variant: &'a Variant,
     pub(crate) fields: &'a VaryFields,
     pub(crate) limit: u32,
+    /// It is sent as it is kept, for as long as it is fresh.
+    pub(crate) answers: bool,
 }
 
 impl Place<'_> {
@@ -353,7 +354,7 @@ impl Place<'_> {
                 return Ok(None);
             }
         }
-        let page = Record::of(Arc::new(page.into()));
+        let page = Record::of(Arc::new(Page::kept(page, self.answers)));
         let mut found = found.into_iter();
         let there = found.next().flatten();
         let mut record = match there.as_ref().map(Record::from_entry) {

@@ -36,6 +36,7 @@ mod ground;
 mod headers;
 mod identity;
 mod invalidates;
+mod kept;
 mod keys;
 mod labels;
 mod landing;

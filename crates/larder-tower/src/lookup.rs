@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use larder_core::{Cache, Entry, Error, Key, UnixMillis};
-use larder_http::{Forward, Freshness, StoredResponse, Timing, VaryFields};
+use larder_http::{Forward, Freshness, Timing, VaryFields};
 
 use crate::identity::{Identity, Variant};
+use crate::kept::Page;
 use crate::reading::read;
-use crate::record::{Page, Record};
+use crate::record::Record;
 use crate::stale::Stale;
 use crate::varied::Varied;
 
@@ -33,9 +34,9 @@ pub(crate) enum Near {
 
 impl Near {
     /// The fresh page that was found.
-    pub(crate) fn hit(&self) -> Option<&StoredResponse> {
+    pub(crate) fn hit(&self) -> Option<&Page> {
         match self {
-            Self::Usual(entry) => Record::sole_page(entry).map(|page| &**page),
+            Self::Usual(entry) => Record::sole_page(entry),
             Self::Other(Found::Hit(page)) => Some(page),
             Self::Other(_) => None,
         }
@@ -220,7 +221,7 @@ struct Seen<'a> {
 }
 
 /// The time of a page as the store's marks leave it: a soft purge ends freshness where it happened, and the windows follow.
-pub(crate) fn timing(page: &StoredResponse, marked: Option<UnixMillis>) -> Timing {
+pub(crate) fn timing(page: &Page, marked: Option<UnixMillis>) -> Timing {
     match marked {
         None => page.meta.timing,
         Some(since) => page.meta.timing.stale_since(since),

@@ -18,7 +18,7 @@ use http::request::Parts;
 use http::{HeaderMap, Request, Response, Uri, header};
 use http_body::Body as _;
 use larder_core::{Attachment, Clock};
-use larder_http::{CACHE_STATUS, CacheControlPatch, Forward, Reason, StoredResponse};
+use larder_http::{CACHE_STATUS, CacheControlPatch, Forward, Reason};
 use parking_lot::Mutex;
 use tower::ServiceExt as _;
 
@@ -28,11 +28,11 @@ use crate::cacheable::Cacheable;
 use crate::detach::Detachable;
 use crate::engine::{Engine, Front, Lead, Visit, has_body, into_body, say, say_bypass};
 use crate::entrance::Entrance;
+use crate::kept::Page;
 use crate::landing::Landed;
 use crate::outer::{Judge, Outer};
 use crate::page::{PanicGuard, is_safe};
 use crate::parts::Beside;
-use crate::record::Page;
 use crate::respond;
 use crate::session::{OnRequest, SessionWitness};
 use crate::stale::{Asked, Behind, Shown, Stale, Stood};
@@ -390,7 +390,7 @@ pub(crate) async fn judged<E>(
 }
 
 /// What the middleware between sees of a hit: the page as it was stored.
-fn placeholder(page: &StoredResponse, facts: crate::admit::Facts, now: u64) -> Response<Body> {
+fn placeholder(page: &Page, facts: crate::admit::Facts, now: u64) -> Response<Body> {
     let mut response = respond::from_stored(page, facts, &HeaderMap::new(), now);
     response.headers_mut().remove(CACHE_STATUS);
     response

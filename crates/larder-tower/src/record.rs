@@ -1,7 +1,6 @@
 //! What stands in the store: a URL's record, and its variants.
 
 use std::any::Any;
-use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -9,6 +8,7 @@ use http::HeaderName;
 use larder_core::{Entry, Error, ErrorKind, SharedValue, Value};
 use larder_http::{Coding, Form, StoredResponse, VaryFields};
 
+use crate::kept::Page;
 use crate::usual;
 
 /// How many field lists of one URL are remembered; the oldest is forgotten.
@@ -22,25 +22,6 @@ pub(crate) struct Record {
     pub(crate) sets: Vec<VaryFields>,
     /// The page for everybody that varies on nothing.
     pub(crate) page: Option<Arc<Page>>,
-}
-
-/// A stored page. A record without field lists is kept as its page alone: where entries are many, each step to what lies elsewhere is one to memory
-/// that no processor has at hand.
-#[derive(Clone, Debug)]
-pub(crate) struct Page(StoredResponse);
-
-impl From<StoredResponse> for Page {
-    fn from(page: StoredResponse) -> Self {
-        Self(page)
-    }
-}
-
-impl Deref for Page {
-    type Target = StoredResponse;
-
-    fn deref(&self) -> &StoredResponse {
-        &self.0
-    }
 }
 
 impl Record {
@@ -157,7 +138,7 @@ impl Record {
                         *value = usual;
                     }
                 }
-                Some(Arc::new(Page(page)))
+                Some(Arc::new(Page::from(page)))
             }
         };
         Ok(Self { sets, page })
@@ -179,26 +160,9 @@ impl SharedValue for Record {
     }
 }
 
-impl SharedValue for Page {
-    fn encode(&self) -> Result<Bytes, Error> {
-        Ok(encode(&[], Some(self)))
-    }
-
-    fn weight(&self) -> usize {
-        self.0.weight()
-    }
-
-    fn identity(&self) -> Option<&Bytes> {
-        Some(&self.0.meta.key)
-    }
-
-    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
-        self
-    }
-}
-
-fn encode(sets: &[VaryFields], page: Option<&Page>) -> Bytes {
-    let encoded = page.map(|page| page.0.encode()).unwrap_or_default();
+/// The bytes of a record, or of a page alone: a record without field lists is kept as its page, and written as one.
+pub(crate) fn encode(sets: &[VaryFields], page: Option<&Page>) -> Bytes {
+    let encoded = page.map(|page| page.to_stored().encode()).unwrap_or_default();
     let mut out = BytesMut::with_capacity(encoded.len() + 64);
     out.put_slice(MAGIC);
     // Lists and names beyond 255 were never noted: see `Vary` and `SETS`.

@@ -2,27 +2,20 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use larder_core::UnixMillis;
 use larder_http::range::{self, RangeSpecs, Ranges};
-use larder_http::{
-    CACHE_STATUS, CacheStatus, Forward, Precondition, StoredResponse, evaluate_cached, not_modified_headers,
-};
+use larder_http::{CacheStatus, Forward, Precondition, evaluate_cached, not_modified_headers};
 
 use crate::admit::Facts;
 use crate::body::Resumed;
 use crate::coded;
+use crate::kept::{self, Page, ROOM};
 use crate::outer::Added;
-use crate::usual;
 use crate::words;
 
 /// Answers from a stored page.
-pub(crate) fn from_stored(
-    page: &StoredResponse,
-    facts: Facts,
-    request: &HeaderMap,
-    now: UnixMillis,
-) -> Response<Body> {
+pub(crate) fn from_stored(page: &Page, facts: Facts, request: &HeaderMap, now: UnixMillis) -> Response<Body> {
     let ttl = page.meta.timing.ttl_secs(now);
     let said = match page.meta.flags.credentialed {
         false => words::hit(ttl),
@@ -32,19 +25,14 @@ pub(crate) fn from_stored(
 }
 
 /// Answers from a page that the request waited for in place of a stale one.
-pub(crate) fn renewed(
-    page: &StoredResponse,
-    facts: Facts,
-    request: &HeaderMap,
-    now: UnixMillis,
-) -> Response<Body> {
+pub(crate) fn renewed(page: &Page, facts: Facts, request: &HeaderMap, now: UnixMillis) -> Response<Body> {
     let status = CacheStatus::forward(Forward::Stale).collapsed(true).ttl(page.meta.timing.ttl_secs(now));
     with_status(page, status, facts, request, now)
 }
 
 /// Answers from a stored page, with this word about how that came.
 pub(crate) fn with_status(
-    page: &StoredResponse,
+    page: &Page,
     status: CacheStatus,
     facts: Facts,
     request: &HeaderMap,
@@ -54,21 +42,31 @@ pub(crate) fn with_status(
 }
 
 fn answer(
-    page: &StoredResponse,
+    page: &Page,
     status: HeaderValue,
     facts: Facts,
     request: &HeaderMap,
     now: UnixMillis,
 ) -> Response<Body> {
     let timing = &page.meta.timing;
-    let (mut code, mut headers) = conditioned(page.status, &page.headers, facts, request, now);
-    describe(&mut headers, words::seconds(timing.age_ms(now) / 1000), status);
+    let age = words::seconds(timing.age_ms(now) / 1000);
+    let unchanged = match facts.conditional {
+        true => not_modified(page.status, &page.fields(), facts, request, now),
+        false => None,
+    };
+    let (mut code, mut headers) = match unchanged {
+        Some(mut headers) => {
+            kept::say(&mut headers, age, status);
+            (StatusCode::NOT_MODIFIED, headers)
+        }
+        None => (page.status, page.fields_saying(age, status)),
+    };
     let mut body = if code == StatusCode::NOT_MODIFIED { Bytes::new() } else { page.body.clone() };
     if facts.solo
         && !facts.head
         && code == StatusCode::OK
         && let Some(specs) = range::requested(request)
-        && range::if_range_holds(request, &page.headers, now)
+        && range::if_range_holds(request, &page.fields(), now)
     {
         (code, body) = ranged(&mut headers, body, &specs);
     } else if matches!(code, StatusCode::OK | StatusCode::NOT_MODIFIED)
@@ -97,63 +95,6 @@ pub(crate) fn idle() -> Response<Body> {
     response
 }
 
-/// Stands in stored pages and nowhere else: a field that no response has (RFC 9110, section 10.1.4). A copy of the fields has room for as many as
-/// there are, so taking it out leaves some for the length that a server adds.
-const ROOM: HeaderName = header::TE;
-
-/// A stored page's fields with room for what every hit has more: the two that a hit sets stand first, where they are found without a search.
-pub(crate) fn seeded(headers: &HeaderMap) -> HeaderMap {
-    let mut seeded = HeaderMap::with_capacity(headers.keys_len() + 3);
-    seeded.insert(header::AGE, HeaderValue::from_static("0"));
-    seeded.insert(CACHE_STATUS, HeaderValue::from_static("larder; hit"));
-    let [date, expires] = dates(headers);
-    for (name, value) in headers {
-        let value = match *name {
-            header::AGE | CACHE_STATUS => continue,
-            header::DATE => date.as_ref().unwrap_or(value),
-            header::EXPIRES => expires.as_ref().unwrap_or(value),
-            _ => value,
-        };
-        // These are what a layer writes anew for each page, and mostly the same.
-        let usual = match *name {
-            header::CACHE_CONTROL | header::VARY => usual::value(name, value),
-            _ => None,
-        };
-        seeded.append(name.clone(), usual.unwrap_or_else(|| value.clone()));
-    }
-    seeded.insert(ROOM, HeaderValue::from_static("room"));
-    seeded
-}
-
-/// `Date` and `Expires`, which are other texts on each page, in one piece of memory: a hit counts who holds them there, and where pages are many no
-/// processor has that at hand.
-fn dates(headers: &HeaderMap) -> [Option<HeaderValue>; 2] {
-    let only = |name| {
-        let mut lines = headers.get_all(name).iter();
-        lines.next().filter(|_| lines.next().is_none())
-    };
-    let Some((date, expires)) = only(header::DATE).zip(only(header::EXPIRES)) else { return [None, None] };
-    let mut both = Bytes::from([date.as_bytes(), expires.as_bytes()].concat());
-    let date = both.split_to(date.len());
-    [date, both].map(|text| HeaderValue::from_maybe_shared(text).ok())
-}
-
-/// Sets the two fields that every hit has.
-fn describe(headers: &mut HeaderMap, age: HeaderValue, status: HeaderValue) {
-    let mut fields = headers.iter_mut();
-    match (fields.next(), fields.next()) {
-        (Some((first, old_age)), Some((second, old_status)))
-            if *first == header::AGE && *second == CACHE_STATUS =>
-        {
-            (*old_age, *old_status) = (age, status);
-        }
-        _ => {
-            headers.insert(header::AGE, age);
-            headers.insert(CACHE_STATUS, status);
-        }
-    }
-}
-
 /// A 304 where the request's condition allows it, else all fields.
 pub(crate) fn conditioned(
     status: StatusCode,
@@ -162,17 +103,28 @@ pub(crate) fn conditioned(
     request: &HeaderMap,
     now: UnixMillis,
 ) -> (StatusCode, HeaderMap) {
-    let method = if facts.head { Method::HEAD } else { Method::GET };
-    // Conditions are for what would be a success (RFC 9110, section 13.2.1).
-    if facts.conditional
-        && status.is_success()
-        && evaluate_cached(&method, request, headers, now) == Precondition::NotModified
-    {
-        return (StatusCode::NOT_MODIFIED, not_modified_headers(headers));
+    if let Some(headers) = not_modified(status, headers, facts, request, now) {
+        return (StatusCode::NOT_MODIFIED, headers);
     }
     let mut headers = headers.clone();
     headers.remove(ROOM);
     (status, headers)
+}
+
+/// The fields of a 304, where the request's condition allows one.
+fn not_modified(
+    status: StatusCode,
+    headers: &HeaderMap,
+    facts: Facts,
+    request: &HeaderMap,
+    now: UnixMillis,
+) -> Option<HeaderMap> {
+    let method = if facts.head { Method::HEAD } else { Method::GET };
+    // Conditions are for what would be a success (RFC 9110, section 13.2.1).
+    let unchanged = facts.conditional
+        && status.is_success()
+        && evaluate_cached(&method, request, headers, now) == Precondition::NotModified;
+    unchanged.then(|| not_modified_headers(headers))
 }
 
 /// The same of fields that nobody else needs.

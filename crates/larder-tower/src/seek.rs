@@ -10,9 +10,9 @@ use larder_core::{Cache, UnixMillis};
 use crate::admit::Facts;
 use crate::engine::{Engine, Looked, Visit};
 use crate::identity::Identity;
+use crate::kept::Page;
 use crate::landing::Traffic;
 use crate::lookup::{Found, look_only};
-use crate::record::Page;
 use crate::stale::Role;
 
 /// An admitted request, of which no more is known than what it asks for.

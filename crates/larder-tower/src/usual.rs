@@ -17,7 +17,10 @@ const LONGEST: usize = 128;
 /// How many places one value may have.
 const TRIES: u64 = 4;
 
-static VALUES: [OnceLock<HeaderValue>; KEPT] = [const { OnceLock::new() }; KEPT];
+/// Those of this process.
+static VALUES: Values = Values::new();
+
+struct Values([OnceLock<HeaderValue>; KEPT]);
 
 /// Fields whose values say something of a site, or of a kind of page, rather than of one page.
 fn is_usual(name: &HeaderName) -> bool {
@@ -57,28 +60,38 @@ fn is_usual(name: &HeaderName) -> bool {
 
 /// The same value as one that is kept, if it is or can be from now on.
 pub(crate) fn value(name: &HeaderName, value: &HeaderValue) -> Option<HeaderValue> {
-    let text = value.as_bytes();
-    if text.len() > LONGEST || value.is_sensitive() || !is_usual(name) {
-        return None;
+    VALUES.of(name, value)
+}
+
+impl Values {
+    const fn new() -> Self {
+        Self([const { OnceLock::new() }; KEPT])
     }
-    let hash = FixedState::default().hash_one(text);
-    for attempt in 0..TRIES {
-        let place = &VALUES[(hash.wrapping_add(attempt) % KEPT as u64) as usize];
-        if let Some(known) = place.get() {
-            if known.as_bytes() == text {
+
+    fn of(&self, name: &HeaderName, value: &HeaderValue) -> Option<HeaderValue> {
+        let text = value.as_bytes();
+        if text.len() > LONGEST || value.is_sensitive() || !is_usual(name) {
+            return None;
+        }
+        let hash = FixedState::default().hash_one(text);
+        for attempt in 0..TRIES {
+            let place = &self.0[(hash.wrapping_add(attempt) % KEPT as u64) as usize];
+            if let Some(known) = place.get() {
+                if known.as_bytes() == text {
+                    return Some(known.clone());
+                }
+                continue;
+            }
+            // Nothing but visible ASCII, which is what a static value may be made of.
+            let text = value.to_str().ok()?;
+            let known = place.get_or_init(|| HeaderValue::from_static(Box::leak(text.into())));
+            // Somebody else may have taken the place for another.
+            if known == text {
                 return Some(known.clone());
             }
-            continue;
         }
-        // Nothing but visible ASCII, which is what a static value may be made of.
-        let text = value.to_str().ok()?;
-        let known = place.get_or_init(|| HeaderValue::from_static(Box::leak(text.into())));
-        // Somebody else may have taken the place for another.
-        if known == text {
-            return Some(known.clone());
-        }
+        None
     }
-    None
 }
 
 #[cfg(test)]
@@ -103,9 +116,10 @@ mod tests {
 
     #[test]
     fn there_is_an_end_to_what_is_kept_and_each_value_stays_what_it_was() {
+        let values = Values::new();
         let kept = |n: usize| {
             let asked = HeaderValue::from_str(&format!("text/x-{n}")).unwrap();
-            let kept = value(&header::CONTENT_TYPE, &asked);
+            let kept = values.of(&header::CONTENT_TYPE, &asked);
             assert!(kept.as_ref().is_none_or(|kept| *kept == asked));
             kept.is_some()
         };

@@ -4,9 +4,15 @@ use std::hint::black_box;
 use std::time::Instant;
 use std::{fs, io};
 
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Uri, header};
+use axum::routing::get;
+use larder::cache_page;
 use larder_core::{Backend as _, Entry, Key, Nonce, Space, Stamp, Value, When};
 use larder_memory::Memory;
 use quick_cache::sync::Cache;
+use tower::ServiceExt as _;
 
 use crate::traces::{Dice, SITES, Zipf};
 
@@ -90,7 +96,7 @@ fn nanos(order: &[u32], read: impl Fn(usize) -> bool) -> f64 {
 fn overhead() -> io::Result<()> {
     const ENTRIES: usize = 200_000;
     let memory =
-        Memory::builder().max_bytes(4 << 30).max_entries(1_000_000).build().map_err(io::Error::other)?;
+        Memory::builder().max_bytes(4 << 30).max_entries(4_000_000).build().map_err(io::Error::other)?;
     let before = resident()?;
     for i in 0..ENTRIES {
         put(&memory, i, bytes::Bytes::from(vec![b'x'; 1024]));
@@ -101,6 +107,45 @@ fn overhead() -> io::Result<()> {
     println!("| resident | {each:.0} |");
     println!("| besides value and key | {:.0} |", each - 1024.0 - key(0).identity().len() as f64);
     println!("| counted against `max_bytes` | {} |", memory.stats().bytes / ENTRIES as u64);
+    drop(memory);
+    pages()
+}
+
+/// The same of pages as `cache_page` stores them: a body of 1 KiB that the handler makes, and the fields of the other pages here with a tag.
+fn pages() -> io::Result<()> {
+    const PAGES: usize = 200_000;
+    let memory =
+        Memory::builder().max_bytes(4 << 30).max_entries(4_000_000).build().map_err(io::Error::other)?;
+    let page = async |uri: Uri| {
+        let fields = [
+            (header::ETAG, format!("\"{}\"", uri.query().unwrap_or_default())),
+            (header::CONTENT_LANGUAGE, "en".to_owned()),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+            (header::REFERRER_POLICY, "same-origin".to_owned()),
+        ];
+        (fields, "x".repeat(1024))
+    };
+    let layer = cache_page(900).cache(larder::Cache::new(memory.clone()));
+    let router: Router = Router::new().route("/page", get(page).layer(layer));
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let before = resident()?;
+    for i in 0..PAGES {
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = format!("/page?n={i:08}").parse().map_err(io::Error::other)?;
+        let response =
+            runtime.block_on(router.clone().oneshot(request)).unwrap_or_else(|never| match never {});
+        black_box(
+            runtime.block_on(axum::body::to_bytes(response.into_body(), 2048)).map_err(io::Error::other)?,
+        );
+    }
+    let (stats, each) = (memory.stats(), (resident()? - before) as f64 / PAGES as f64);
+    if stats.entries != PAGES as u64 {
+        return Err(io::Error::other(format!("{} of {PAGES} pages are there", stats.entries)));
+    }
+    println!("\n| a page of 1 KiB, as `cache_page` keeps it | bytes |");
+    println!("|---|--:|");
+    println!("| resident | {each:.0} |");
+    println!("| counted against `max_bytes` | {} |", stats.bytes / PAGES as u64);
     Ok(())
 }
 

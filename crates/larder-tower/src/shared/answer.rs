@@ -4,11 +4,12 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header};
 use larder_core::UnixMillis;
+use larder_http::CacheStatus;
 use larder_http::range::{self, ByteRange, RangeSpecs};
-use larder_http::{CacheStatus, StoredResponse};
 
 use super::ASKED_RANGE;
 use crate::admit::Facts;
+use crate::kept::Page;
 use crate::outer::Added;
 use crate::respond;
 
@@ -21,14 +22,9 @@ pub(crate) struct Asking<'a> {
 }
 
 /// Answers with a whole stored response, or the range of it that is asked for.
-pub(crate) fn whole(
-    page: &StoredResponse,
-    asking: Asking<'_>,
-    status: CacheStatus,
-    now: UnixMillis,
-) -> Response<Body> {
+pub(crate) fn whole(page: &Page, asking: Asking<'_>, status: CacheStatus, now: UnixMillis) -> Response<Body> {
     let (code, mut headers) =
-        respond::conditioned(page.status, &page.headers, asking.facts, asking.headers, now);
+        respond::conditioned(page.status, &page.fields(), asking.facts, asking.headers, now);
     let mut body = page.body.clone();
     let mut code = code;
     if code == StatusCode::NOT_MODIFIED {
@@ -36,7 +32,7 @@ pub(crate) fn whole(
     } else if code == StatusCode::OK
         && !asking.facts.head
         && let Some(specs) = asking.range
-        && range::if_range_holds(asking.headers, &page.headers, now)
+        && range::if_range_holds(asking.headers, &page.fields(), now)
     {
         (code, body) = respond::ranged(&mut headers, body, specs);
     }
@@ -45,7 +41,7 @@ pub(crate) fn whole(
 
 /// Answers with a stored part, or with `wanted`, which lies within it.
 pub(crate) fn part(
-    page: &StoredResponse,
+    page: &Page,
     wanted: Option<ByteRange>,
     asking: Asking<'_>,
     status: CacheStatus,
@@ -53,7 +49,7 @@ pub(crate) fn part(
 ) -> Response<Body> {
     // A condition is looked at before the range (RFC 9110, section 13.2.2).
     let (code, mut headers) =
-        respond::conditioned(page.status, &page.headers, asking.facts, asking.headers, now);
+        respond::conditioned(page.status, &page.fields(), asking.facts, asking.headers, now);
     headers.remove(ASKED_RANGE);
     if code == StatusCode::NOT_MODIFIED {
         headers.remove(header::CONTENT_RANGE);
@@ -77,7 +73,7 @@ pub(crate) fn part(
 }
 
 fn finish(
-    page: &StoredResponse,
+    page: &Page,
     code: StatusCode,
     mut headers: HeaderMap,
     body: Bytes,

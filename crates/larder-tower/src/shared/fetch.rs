@@ -23,12 +23,12 @@ use crate::back::MOST_FIELDS;
 use crate::cacheable::Cacheable;
 use crate::detach::Detachable;
 use crate::engine::{Lead, into_body, say};
+use crate::kept::Page;
 use crate::labels;
 use crate::landing::{Landed, LandedBody, Landing, Place};
 use crate::outer::Outer;
 use crate::page::PanicGuard;
 use crate::policy::OriginUnreachable;
-use crate::record::Page;
 use crate::session::SessionWitness;
 use crate::stale::failed_status;
 
@@ -126,8 +126,7 @@ fn prepare(request: &mut HeaderMap, found: &Found, lead: &Lead, ask: &Ask, now: 
     }
     if !found.whole.is_empty() {
         let mut conditions = request.clone();
-        let stored = found.whole.iter().map(|held| &held.page.headers);
-        if validation(&mut conditions, stored) {
+        if validation(&mut conditions, found.fields_of_wholes().iter().map(|fields| &**fields)) {
             conditions.remove(header::RANGE);
             *request = conditions;
             return Sent::Validation;
@@ -140,16 +139,16 @@ fn prepare(request: &mut HeaderMap, found: &Found, lead: &Lead, ask: &Ask, now: 
     }
     for held in &found.parts {
         let Some(missing) = missing(&held.page) else { continue };
-        let strong = range::same_strong_validator(&held.page.headers, &held.page.headers, now);
+        let fields = held.page.fields();
+        let strong = range::same_strong_validator(&fields, &fields, now);
         // Without a validator the rest is asked for too, and joined only if the operator trusts it.
-        if !strong && !range::has_no_validator(&held.page.headers) {
+        if !strong && !range::has_no_validator(&fields) {
             continue;
         }
         let Ok(wanted) = missing.parse() else { continue };
         request.insert(header::RANGE, wanted);
         if strong {
-            let validator =
-                [header::ETAG, header::LAST_MODIFIED].iter().find_map(|name| held.page.headers.get(name));
+            let validator = [header::ETAG, header::LAST_MODIFIED].iter().find_map(|name| fields.get(name));
             if let Some(validator) = validator {
                 request.insert(header::IF_RANGE, validator.clone());
             }
@@ -160,8 +159,8 @@ fn prepare(request: &mut HeaderMap, found: &Found, lead: &Lead, ask: &Ask, now: 
 }
 
 /// The range that makes a part whole, if it is one range.
-fn missing(part: &StoredResponse) -> Option<String> {
-    let (ByteRange { first, last }, complete) = range::content_range(&part.headers)?;
+fn missing(part: &Page) -> Option<String> {
+    let (ByteRange { first, last }, complete) = range::content_range(&part.fields())?;
     match (first, complete) {
         (0, Some(length)) if last + 1 < length => Some(format!("bytes={}-", last + 1)),
         (first, Some(length)) if first > 0 && last + 1 == length => Some(format!("bytes=0-{}", first - 1)),
@@ -198,7 +197,8 @@ async fn settle(lead: &Lead, found: &Found, ask: &Ask, sent: Sent, response: Res
     let now = lead.visit.cache.clock().now();
     match (sent, response.status()) {
         (Sent::Validation, StatusCode::NOT_MODIFIED) => {
-            let stored: Vec<&HeaderMap> = found.whole.iter().map(|held| &held.page.headers).collect();
+            let stored = found.fields_of_wholes();
+            let stored: Vec<&HeaderMap> = stored.iter().map(|fields| &**fields).collect();
             let Answered::Stored(which) = answers(response.headers(), &stored, now) else {
                 return Settled::Again(response);
             };
@@ -227,7 +227,7 @@ async fn confirmed(
     let (mut stored, mut shareable) = (true, true);
     let (mut answer, mut there) = (None, served.clone());
     for (place, held) in found.whole.iter().enumerate() {
-        let same = place == which || same_representation(&held.page.headers, &served.page.headers, now);
+        let same = place == which || same_representation(&held.page.fields(), &served.page.fields(), now);
         if !same {
             continue;
         }
@@ -269,7 +269,7 @@ enum Kept {
 
 /// Where a stored response belongs now: news may have another Vary than it was stored with.
 fn placed(lead: &Lead, held: &Held, page: &StoredResponse) -> Held {
-    let before = Vary::from_headers(&held.page.headers);
+    let before = Vary::from_headers(&held.page.fields());
     let (Vary::Fields(before), Vary::Fields(mut fields)) = (before, Vary::from_headers(&page.headers)) else {
         return held.clone();
     };
@@ -319,7 +319,7 @@ fn updated(
     // Its age is reckoned from the news alone, which without a Date are of now (sections 4.2.3 and 4.3.4).
     let mut news = news.clone();
     news.entry(header::DATE).or_insert_with(|| format_date(now));
-    let mut headers = freshen(&old.headers, &news, &[]);
+    let mut headers = freshen(&old.fields(), &news, &[]);
     let received = Received {
         method: &http::Method::GET,
         request: &lead.visit.headers,
@@ -372,7 +372,13 @@ async fn store(
     }
     let Some(stamp) = cache.seal(&fill, &tags, until).await? else { return Ok(false) };
     let limit = lead.visit.engine.settings().max_variants;
-    let place = Place { identity: &lead.visit.identity, variant: &held.variant, fields: &held.fields, limit };
+    let place = Place {
+        identity: &lead.visit.identity,
+        variant: &held.variant,
+        fields: &held.fields,
+        limit,
+        answers: false,
+    };
     place.store(cache, page, until, stamp).await?;
     Ok(true)
 }
@@ -396,7 +402,7 @@ fn publish(lead: &Lead, held: &Held, page: &Arc<Page>, shareable: bool, now: Uni
         false => Landing::Alone,
         true => Landing::Page(Arc::new(Landed {
             status: page.status,
-            headers: page.headers.clone(),
+            headers: page.fields().into_owned(),
             fields: held.fields.clone(),
             variant: held.variant.clone(),
             widened: true,
@@ -418,7 +424,7 @@ async fn complete(lead: &Lead, ask: &Ask, held: &Held, response: Response<Body>,
     let timing = Timing { request_time: lead.visit.began, response_time: now, ..Timing::default() };
     let meta = StoredMeta { timing, ..held.page.meta.clone() };
     let newer = StoredResponse { status: head.status, headers: stored, body: bytes, meta };
-    match combine(&ask.rules, &held.page, &newer, now) {
+    match combine(&ask.rules, &held.page.to_stored(), &newer, now) {
         Some(mut whole) if whole.status == StatusCode::OK => {
             whole.headers.remove(super::ASKED_RANGE);
             if let (Some(attachment), Some(entry)) = (&lead.attachment, &held.entry) {
@@ -469,7 +475,7 @@ fn stand_in(
     let now = lead.visit.cache.clock().now();
     let held = found.whole.first()?;
     let timing = &held.page.meta.timing;
-    if !stale_on_error(&ask.rules, &held.page.headers, timing, &ask.wishes, failure, now) {
+    if !stale_on_error(&ask.rules, &held.page.fields(), timing, &ask.wishes, failure, now) {
         return None;
     }
     let answered = answered.map(|status| status.as_u16());
@@ -488,7 +494,7 @@ async fn head_tells(lead: &Lead, found: &Found, head: &Head) {
     let now = lead.visit.cache.clock().now();
     let Some(gateway) = lead.gateway.as_ref() else { return };
     for held in &found.whole {
-        let old = &held.page.headers;
+        let old = &held.page.fields();
         let same = |name: &header::HeaderName| match (old.get(name), head.headers.get(name)) {
             (Some(a), Some(b)) => a == b,
             (None, Some(_)) => *name == header::CONTENT_LENGTH && length_is(&held.page, &head.headers),
@@ -509,7 +515,7 @@ async fn head_tells(lead: &Lead, found: &Found, head: &Head) {
     }
 }
 
-fn length_is(page: &StoredResponse, headers: &HeaderMap) -> bool {
+fn length_is(page: &Page, headers: &HeaderMap) -> bool {
     let said = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     said.is_none_or(|length| length == page.body.len() as u64)
 }

@@ -1,15 +1,17 @@
 //! What is stored for a request: whole responses, parts, and what HEAD told.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use larder_core::{Entry, Error, Key};
-use larder_http::{NoVarySearch, StoredResponse, VaryFields};
+use larder_http::{NoVarySearch, VaryFields};
 
 use crate::engine::Visit;
 use crate::identity::{Identity, Variant};
+use crate::kept::Page;
 use crate::reading::read;
-use crate::record::{Page, Record};
+use crate::record::Record;
 
 /// A stored response that answers requests like this one.
 #[derive(Clone, Debug)]
@@ -88,7 +90,7 @@ pub(super) async fn look(visit: &Visit, search: Option<&NoVarySearch>) -> Result
     // What was stored under another rule for the query is for other requests.
     let rule = search.cloned().unwrap_or_default();
     for list in [&mut found.whole, &mut found.parts, &mut found.head] {
-        list.retain(|held| NoVarySearch::from_headers(&held.page.headers) == rule);
+        list.retain(|held| NoVarySearch::from_headers(&held.page.fields()) == rule);
     }
     // The most recent by Date where several match, of equal ones the one that varies (RFC 9111, sections 4 and 4.1).
     for list in [&mut found.whole, &mut found.parts, &mut found.head] {
@@ -106,12 +108,17 @@ pub(super) async fn look(visit: &Visit, search: Option<&NoVarySearch>) -> Result
 /// The page as it counts: stale from when it was purged softly.
 fn aged(page: &Arc<Page>, entry: Option<&Entry>) -> Arc<Page> {
     let Some(since) = entry.and_then(Entry::stale_since) else { return Arc::clone(page) };
-    let mut aged = StoredResponse::clone(page);
+    let mut aged = page.to_stored();
     aged.meta.timing = aged.meta.timing.stale_since(since);
     Arc::new(aged.into())
 }
 
 impl Found {
+    /// The fields of the whole responses.
+    pub(super) fn fields_of_wholes(&self) -> Vec<Cow<'_, HeaderMap>> {
+        self.whole.iter().map(|held| held.page.fields()).collect()
+    }
+
     fn place(&mut self, twin: usize, held: Held) {
         match twin {
             0 => self.whole.push(held),
@@ -123,9 +130,10 @@ impl Found {
 }
 
 /// When the origin made it.
-fn made(page: &StoredResponse) -> u64 {
+fn made(page: &Page) -> u64 {
     let timing = &page.meta.timing;
-    let date = page.headers.get(http::header::DATE);
+    let fields = page.fields();
+    let date = fields.get(http::header::DATE);
     let date = date.and_then(|date| larder_http::parse_date(date.as_bytes(), timing.response_time));
     date.unwrap_or(timing.response_time)
 }

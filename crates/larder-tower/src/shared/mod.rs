@@ -256,7 +256,7 @@ fn plain(status: StatusCode) -> Response<Body> {
 fn decide(found: &Found, visit: &Visit, ask: &Ask, now: UnixMillis) -> Decision {
     let candidates = if visit.facts.head && found.whole.is_empty() { &found.head } else { &found.whole };
     if let Some(held) = candidates.first() {
-        return match reuse(&ask.rules, &held.page.headers, &held.page.meta.timing, &ask.wishes, now) {
+        return match reuse(&ask.rules, &held.page.fields(), &held.page.meta.timing, &ask.wishes, now) {
             reuse if !visit.role.is_ordinary() => visit.role.decide(reuse, held),
             Reuse::Serve if visit.engine.settings().stale.is_early(&held.page.meta, now) => {
                 Decision::ServeAndRefresh(held.clone(), Reason::EarlyRefresh)
@@ -268,15 +268,15 @@ fn decide(found: &Found, visit: &Visit, ask: &Ask, now: UnixMillis) -> Decision 
     }
     if let Some(specs) = &ask.range {
         for held in &found.parts {
-            let fresh = reuse(&ask.rules, &held.page.headers, &held.page.meta.timing, &ask.wishes, now)
+            let fresh = reuse(&ask.rules, &held.page.fields(), &held.page.meta.timing, &ask.wishes, now)
                 == Reuse::Serve;
-            if !fresh || !range::if_range_holds(&visit.headers, &held.page.headers, now) {
+            if !fresh || !range::if_range_holds(&visit.headers, &held.page.fields(), now) {
                 continue;
             }
-            if held.page.headers.get(ASKED_RANGE) == visit.headers.get(header::RANGE) {
+            if held.page.fields().get(ASKED_RANGE) == visit.headers.get(header::RANGE) {
                 return Decision::ServePart(held.clone(), None);
             }
-            let Some((has, complete)) = range::content_range(&held.page.headers) else { continue };
+            let Some((has, complete)) = range::content_range(&held.page.fields()) else { continue };
             // Of what it says it has, only what is there.
             let last = has.last.min((has.first + held.page.body.len() as u64).saturating_sub(1));
             let wanted = specs.single(complete).filter(|part| has.first <= part.first && part.last <= last);

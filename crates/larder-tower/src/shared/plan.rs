@@ -15,10 +15,10 @@ use super::{ASKED_RANGE, SearchRules};
 use crate::back::{MOST_FIELDS, Plan, is_event_stream};
 use crate::engine::{Lead, Visit, known_length};
 use crate::identity::Identity;
+use crate::kept::Page;
 use crate::landing;
 use crate::outer::Added;
 use crate::parts::PageTags;
-use crate::record::Page;
 
 /// What a lead has to know besides, under the rules of a shared cache.
 pub(crate) struct Gateway {

@@ -2,10 +2,10 @@
 
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
-use larder_http::StoredResponse;
 
 use crate::again::Again;
 use crate::engine::Visit;
+use crate::kept::Page;
 use crate::outer::{Enclosed, Outer, Waits};
 use crate::pair::Ticket;
 use crate::settings::Settings;
@@ -21,7 +21,7 @@ impl Behind {
     /// outside, nobody would notice what a session layer adds to the answer: there it is done for requests only that name nobody.
     pub(crate) fn of(
         visit: &Visit,
-        page: &StoredResponse,
+        page: &Page,
         parts: &Parts,
         alone: impl FnOnce() -> Option<Again>,
     ) -> Option<Self> {

@@ -31,7 +31,7 @@ use larder_core::UnixMillis;
 use larder_http::{CacheStatus, Forward, Freshness, Reason, Timing};
 
 use crate::admit::Facts;
-use crate::record::Page;
+use crate::kept::Page;
 use crate::respond;
 
 /// A stored page that is not fresh, or is to be made anew early.

@@ -9,10 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Extensions;
 use larder_core::{Cache, UnixMillis};
-use larder_http::StoredResponse;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
+use crate::kept::Page;
 use crate::settings::Settings;
 
 /// How long an application that failed is not asked again for the same page, where a stale one stands in.
@@ -88,7 +88,7 @@ pub(crate) struct Renewal {
 
 impl Renewal {
     /// Begins to make `page` anew, unless it is being done.
-    pub(crate) fn begin(settings: &Settings, cache: &Cache, page: &StoredResponse) -> Begun {
+    pub(crate) fn begin(settings: &Settings, cache: &Cache, page: &Page) -> Begun {
         let registry = cache.attached::<Renewals>();
         let mut under_way = registry.under_way.lock();
         if let Some(other) = under_way.get(&page.meta.key).and_then(Weak::upgrade) {
@@ -148,7 +148,7 @@ impl Renewal {
     }
 
     /// Whether a page found is the one that is to be made anew: a newer one need not be.
-    pub(crate) fn is_for(&self, page: &StoredResponse) -> bool {
+    pub(crate) fn is_for(&self, page: &Page) -> bool {
         page.meta.key == self.page && page.meta.timing.response_time == self.made
     }
 }
