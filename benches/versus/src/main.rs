@@ -1,5 +1,6 @@
 //! One server with one page, for `cargo xtask bench versus`: `larder-versus MODE ADDRESS [CACHE-URL]`; or, for callgrind, its page
-//! asked for so many times in this process: `larder-versus send MODE REQUESTS`.
+//! asked for so many times in this process: `larder-versus send MODE REQUESTS`. `larder-versus filled ADDRESS PAGES` is Larder's with so many pages
+//! stored.
 //!
 //! `GET /page` is the page: 1 KiB, four header fields. `GET /runs` says how often its handler ran, so that the command can
 //! see that a second request did not reach it. One worker thread, as the command gives every server one core.
@@ -108,6 +109,17 @@ where
     })
 }
 
+/// Has it store pages up to this number, as they are asked for at this address.
+async fn fill(app: &Router, address: &str, pages: u32) -> Result<()> {
+    for n in 0..pages {
+        let request =
+            Request::get(format!("/page?n={n}")).header(header::HOST, address).body(Body::empty())?;
+        let Ok(answer) = Service::call(&mut app.clone(), request).await;
+        answer.into_body().collect().await?;
+    }
+    Ok(())
+}
+
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if let [send, mode, requests] = &args[..]
@@ -125,6 +137,11 @@ fn main() -> Result<()> {
         let listener = TcpListener::bind(&address).await.with_context(|| address.clone())?;
         if mode == "hyper" {
             return bare::hyper(listener).await;
+        }
+        if mode == "filled" {
+            let (pages, router) = (cache.unwrap_or_default(), ours::large()?);
+            fill(&router, &address, pages.parse().with_context(|| pages.clone())?).await?;
+            return Ok(axum::serve(listener, router.route("/runs", get(runs))).await?);
         }
         if mode == "pair-service" {
             let site = ours::pair_service(cache.as_deref())?;

@@ -13,6 +13,11 @@ pub fn page(url: Option<&str>) -> Result<Router> {
     Ok(Router::new().route("/page", get(crate::page).layer(cache_page(900).cache(&cache(url)?))))
 }
 
+/// The same with room for millions of pages.
+pub fn large() -> Result<Router> {
+    page(Some("memory:?max_bytes=16GiB&max_entries=4000000"))
+}
+
 /// The pair around the router.
 pub fn pair(url: Option<&str>) -> Result<Router> {
     let routes = Router::new().route("/page", get(crate::page));

@@ -1,6 +1,6 @@
 //! The load, and what it cost the server.
 
-use std::{collections::HashMap, fs, process::Command, time::Duration};
+use std::{collections::HashMap, fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -11,6 +11,15 @@ pub(super) struct Load {
     pub(super) per_second: f64,
     /// Seconds of processor time of the server, all its processes together.
     pub(super) cpu: f64,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Asks<'a> {
+    /// The page.
+    One,
+    /// Pages of so many, by a script for wrk.
+    Pages { script: &'a Path, pages: &'a str },
 }
 
 impl Load {
@@ -25,14 +34,17 @@ impl Load {
 ///
 /// # Errors
 /// When wrk can't be run, or an answer was an error: then there is nothing to compare.
-pub(super) fn run(port: u16, time: Duration, core: usize, server: u32) -> Result<Load> {
+pub(super) fn run(port: u16, asks: Asks<'_>, time: Duration, core: usize, server: u32) -> Result<Load> {
     let before = cpu_of(server)?;
-    let output = Command::new("taskset")
+    let mut command = Command::new("taskset");
+    command
         .args(["-c", &core.to_string(), "wrk", "-t1", "-c64"])
         .arg(format!("-d{}s", time.as_secs().max(1)))
-        .arg(format!("http://127.0.0.1:{port}/page"))
-        .output()
-        .context("running taskset and wrk")?;
+        .arg(format!("http://127.0.0.1:{port}/page"));
+    if let Asks::Pages { script, pages } = asks {
+        command.arg("-s").arg(script).env("PAGES", pages);
+    }
+    let output = command.output().context("running taskset and wrk")?;
     let cpu = cpu_of(server)? - before;
     let text = String::from_utf8_lossy(&output.stdout);
     ensure!(output.status.success(), "wrk: {}", String::from_utf8_lossy(&output.stderr).trim());

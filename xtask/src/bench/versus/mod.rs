@@ -5,6 +5,7 @@
 
 mod django;
 mod entrants;
+mod growth;
 mod http;
 mod load;
 
@@ -21,7 +22,7 @@ use clap::Args;
 
 use self::{
     entrants::{ALL, BARE, Entrant, Ground, Kind, Running},
-    load::Load,
+    load::{Asks, Load},
 };
 use super::{
     baseline::figure,
@@ -115,8 +116,12 @@ impl Versus {
                 Err(error) => eprintln!("{} is not counted: {error:#}", turns.entrant.name),
             }
         }
+        let grown = self.only.is_empty().then(|| {
+            let ratios = growth::ratios(&ground, self.rounds, Duration::from_secs(self.seconds));
+            growth::line(&ratios.map_err(|error| in_a_line(&error)))
+        });
         drop((fast, place));
-        self.report(&turns)
+        self.report(&turns, &grown.unwrap_or_default())
     }
 
     fn wants(&self, entrant: &Entrant) -> bool {
@@ -157,7 +162,13 @@ impl Versus {
                 let (Ok(loads), Ok(running)) = (&mut turns.loads, running) else { continue };
                 if round == 1 {
                     // A second nobody counts: connections, caches and the processor's clock get going.
-                    _ = load::run(running.port, Duration::from_secs(1), ground.other, running.process.id());
+                    _ = load::run(
+                        running.port,
+                        Asks::One,
+                        Duration::from_secs(1),
+                        ground.other,
+                        running.process.id(),
+                    );
                 }
                 match turn(running, Duration::from_secs(self.seconds), ground.other) {
                     Ok(load) => {
@@ -177,11 +188,11 @@ impl Versus {
         Ok(turns)
     }
 
-    fn report(&self, turns: &[Turns]) -> Result<()> {
+    fn report(&self, turns: &[Turns], grown: &str) -> Result<()> {
         let bare = turns.iter().find(|turns| turns.entrant.name == BARE);
         let Some(Ok(bare)) = bare.map(|bare| &bare.loads) else { bail!("the bare handler was not measured") };
         let table = table(turns, bare);
-        println!("{}", table.text());
+        println!("{}\n{grown}", table.text());
         if !self.only.is_empty() {
             return Ok(());
         }
@@ -198,7 +209,10 @@ impl Versus {
         let plots = folder().join("plots");
         fs::create_dir_all(&plots)?;
         fs::write(plots.join("versus.svg"), bars(turns, bare, &head).svg())?;
-        let text = format!("{head}\n\n{}\n![Ratios by processor time](plots/versus.svg)\n", table.markdown());
+        let text = format!(
+            "{head}\n\n{}\n{grown}\n\n![Ratios by processor time](plots/versus.svg)\n",
+            table.markdown()
+        );
         write_block(&folder().join("RESULTS.md"), "versus", &text)?;
         let short = format!("{}\n{}, {}.\n", short(turns, bare).markdown(), machine.date, machine.name);
         write_block(&root().join("README.md"), "versus", &short)?;
@@ -284,7 +298,7 @@ fn runs(running: &Running) -> Result<Option<u64>> {
 
 fn turn(running: &Running, time: Duration, core: usize) -> Result<Load> {
     let before = runs(running)?;
-    let load = load::run(running.port, time, core, running.process.id())?;
+    let load = load::run(running.port, Asks::One, time, core, running.process.id())?;
     ensure!(before == runs(running)?, "the handler ran again under load");
     Ok(load)
 }
