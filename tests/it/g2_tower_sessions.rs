@@ -1,13 +1,19 @@
 //! G2, private stays private: first visits with the sessions of `tower-sessions`, whose cookie is set outside of the route's layer.
 
 use std::collections::HashSet;
+use std::convert::Infallible;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
+use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
-use axum::routing::get as on_get;
+use axum::routing::{MethodRouter, get as on_get};
 use futures_util::future::join_all;
+use futures_util::stream;
+use larder::ErrorKind;
 use larder::prelude::*;
+use larder_testkit::{Fault, Faulty, Plain};
 use tower_sessions::{MemoryStore, Session, SessionManagerLayer};
 
 use crate::g2_sessions::AT_ONCE;
@@ -89,4 +95,94 @@ async fn a_session_that_is_only_read_does_not_keep_a_page_out_of_the_cache() {
         .layer(CachesLayer::outermost());
     assert!(ask(&app, get("/")).await.is_stored());
     assert!(ask(&app, get("/")).await.is_hit());
+}
+
+/// A page that is read from a session, of this status, in one piece or as it comes.
+fn read(status: StatusCode, streams: bool) -> MethodRouter {
+    on_get(move |session: Session| async move {
+        let name: Option<String> = session.get("name").await.expect("a store");
+        let text = format!("hello {name:?}");
+        let body = match streams {
+            true => Body::from_stream(stream::iter([Ok::<_, Infallible>(text)])),
+            false => Body::from(text),
+        };
+        (status, [("cache-control", "max-age=100")], body)
+    })
+}
+
+async fn log_in(session: Session) {
+    session.insert("name", "ada").await.expect("a store");
+}
+
+#[tokio::test]
+async fn what_is_not_stored_says_whose_it_is_too() {
+    let broken = Faulty::over(Plain::default()).remote();
+    broken.faults().add(Fault::error(ErrorKind::Unavailable));
+    let (cache, broken) = (memory(), Cache::new(broken));
+    let routes = |layer: Option<&dyn Fn(MethodRouter) -> MethodRouter>| {
+        let of = |page| match layer {
+            Some(layer) => layer(page),
+            None => page,
+        };
+        Router::new()
+            .route("/stored", of(read(StatusCode::OK, false)))
+            .route("/missing", of(read(StatusCode::NOT_FOUND, false)))
+            .route("/streamed", of(read(StatusCode::OK, true)))
+    };
+    let around = |routes: Router| {
+        let sessions = SessionManagerLayer::new(MemoryStore::default()).with_secure(false);
+        Router::new().route("/login", on_get(log_in)).merge(routes).layer(sessions)
+    };
+    let (good, bad) = (cache.clone(), broken.clone());
+    let sites = [
+        ("page", around(routes(Some(&|page| page.layer(cache_page(60).cache(&cache)))))),
+        ("page, store down", around(routes(Some(&|page| page.layer(cache_page(60).cache(&broken)))))),
+        ("site", around(larder::site(routes(None)).cache(&good).into_router())),
+        ("site, store down", around(larder::site(routes(None)).cache(&bad).into_router())),
+    ];
+    for (name, app) in sites {
+        let login = ask(&app, get("/login")).await;
+        let cookie = login.field("set-cookie");
+        let cookie = cookie.split(';').next().expect("a pair");
+        for path in ["/stored", "/missing", "/streamed", "/missing"] {
+            let answer = ask(&app, get_with(path, &[("cookie", cookie)])).await;
+            let (control, vary) = (answer.field("cache-control"), answer.field("vary"));
+            assert_eq!(answer.text(), "hello Some(\"ada\")", "{name} {path}");
+            assert!(control.contains("private") && control.contains("max-age="), "{name} {path}: {control}");
+            assert!(vary.eq_ignore_ascii_case("cookie"), "{name} {path}: {vary}");
+            // A visitor without a session: nothing names anybody, and yet another might get another page.
+            let answer = ask(&app, get(path)).await;
+            assert!(!answer.field("cache-control").contains("private"), "{name} {path}");
+            assert!(answer.field("vary").eq_ignore_ascii_case("cookie"), "{name} {path}");
+        }
+        // A client's range or condition on the page makes it nobody else's either.
+        for field in ["if-match", "range"] {
+            let answer = ask(&app, get_with("/stored", &[("cookie", cookie), (field, "bytes=0-1")])).await;
+            assert!(answer.field("vary").eq_ignore_ascii_case("cookie"), "{name} {field}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_public_by_its_own_word_stays_so_though_it_is_not_stored() {
+    let page = on_get(async |_: Session| (StatusCode::NOT_FOUND, [("cache-control", "public, max-age=9")]));
+    let app = Router::new()
+        .route("/", page.layer(cache_page(60).cache(memory())))
+        .layer(SessionManagerLayer::new(MemoryStore::default()));
+    let answer = ask(&app, get("/")).await;
+    assert_eq!((&*answer.field("cache-control"), &*answer.field("vary")), ("public, max-age=9", ""));
+}
+
+#[tokio::test]
+async fn a_304_of_the_application_says_whose_page_it_is() {
+    let page = on_get(async |_: Session| StatusCode::NOT_MODIFIED);
+    let app = Router::new()
+        .route("/", page.layer(cache_page(60).cache(memory())))
+        .route("/login", on_get(log_in))
+        .layer(SessionManagerLayer::new(MemoryStore::default()).with_secure(false));
+    let login = ask(&app, get("/login")).await;
+    let cookie = login.field("set-cookie");
+    let cookie = cookie.split(';').next().expect("a pair");
+    let answer = ask(&app, get_with("/", &[("cookie", cookie)])).await;
+    assert_eq!((&*answer.field("cache-control"), &*answer.field("vary")), ("max-age=60, private", "Cookie"));
 }

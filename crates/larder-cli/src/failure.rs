@@ -64,7 +64,8 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let mut text = error.render().to_string();
-    for word in std::env::args().skip(1).filter(|word| word.contains('@')) {
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    for word in words.filter(|word| word.contains('@')) {
         // An option and its value may be one word.
         let url =
             word.split_once('=').filter(|(option, _)| option.starts_with('-')).map_or(&*word, |(_, url)| url);

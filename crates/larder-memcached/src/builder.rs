@@ -114,6 +114,11 @@ pub fn open(url: &mut CacheUrl) -> Result<Memcached, Error> {
         builder = builder.max_silence(silence);
     }
     if let Some(bytes) = url.take_bytes("max_entry")? {
+        if bytes == 0 {
+            return Err(Error::config(
+                "max_entry=0 of a memcached: cache would let nothing be stored; write the server's own limit, as in max_entry=1MiB",
+            ));
+        }
         builder = builder.max_entry(bytes);
     }
     builder.build()

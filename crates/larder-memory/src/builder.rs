@@ -128,6 +128,11 @@ pub fn open(url: &mut CacheUrl) -> Result<Memory, Error> {
     places.extend(url.take("name"));
     places.retain(|place| !place.is_empty());
     let ok = |name: &String| !name.contains(['/', ':', '@']);
+    if url.authority().unwrap_or_default().is_empty() && url.path().is_empty() && !places.iter().all(ok) {
+        return Err(Error::config(
+            "the name of a memory: cache has neither / nor : nor @ in it; write memory:?name=pages, say",
+        ));
+    }
     if places.len() > 1 || !places.iter().all(ok) {
         return Err(Error::config(
             "a memory: cache URL has no host and no path; write memory:, or memory:?name=… to share a store by its name",

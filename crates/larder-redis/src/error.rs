@@ -39,9 +39,32 @@ pub(crate) fn mapped(error: RedisError) -> Error {
         Driver::InvalidClientConfig => {
             (ErrorKind::Backend, "the connection to Redis is not set up rightly".to_owned())
         }
-        _ => (ErrorKind::Backend, format!("the Redis server answered with an error: {}", code(&error))),
+        _ => match set_up(&error) {
+            Some(why) => (ErrorKind::Backend, why.to_owned()),
+            None => {
+                (ErrorKind::Backend, format!("the Redis server answered with an error: {}", code(&error)))
+            }
+        },
     };
     Error::new(kind, text).with_source(error)
+}
+
+/// What is wrong with the URL, where the server's words tell: those say nothing of what is stored.
+fn set_up(error: &RedisError) -> Option<&'static str> {
+    let said = error.to_string().to_ascii_lowercase();
+    let says = |words: &[&str]| words.iter().any(|words| said.contains(words));
+    if says(&["db index is out of range", "invalid db index"]) {
+        return Some(
+            "the Redis server has no database of this number; its setting `databases` says how many it has",
+        );
+    }
+    if says(&["cluster support disabled"]) {
+        return Some("the Redis server is no Cluster; write redis://host:port/0 for a single one");
+    }
+    if says(&["unknown command 'sentinel'", "unknown command `sentinel`"]) {
+        return Some("the Redis server is no Sentinel; write redis://host:port/0 for a single one");
+    }
+    None
 }
 
 fn code(error: &RedisError) -> &str {
@@ -74,6 +97,15 @@ mod tests {
         let error = mapped(server("OOM", "command not allowed: 'SET' 'secret'"));
         assert_eq!(error.kind(), ErrorKind::Backend);
         assert!(error.to_string().contains("OOM") && !error.to_string().contains("secret"), "{error}");
+        let wrong = mapped(server("ERR", "DB index is out of range"));
+        assert!(wrong.to_string().contains("`databases`"), "{wrong}");
+        let wrong = mapped(server("ERR", "This instance has cluster support disabled"));
+        assert!(wrong.to_string().contains("no Cluster"), "{wrong}");
+        let wrong = mapped(server("ERR", "unknown command 'SENTINEL', with args beginning with: 'secret'"));
+        assert!(
+            wrong.to_string().contains("no Sentinel") && !wrong.to_string().contains("secret"),
+            "{wrong}"
+        );
         let io = |kind: std::io::ErrorKind| mapped(std::io::Error::from(kind).into()).kind();
         assert_eq!(io(std::io::ErrorKind::ConnectionRefused), ErrorKind::Unavailable);
         assert_eq!(io(std::io::ErrorKind::BrokenPipe), ErrorKind::Unavailable);

@@ -43,6 +43,15 @@ pub(crate) fn builder(url: &mut CacheUrl) -> Result<RedisBuilder, Error> {
     let authority = url.authority().unwrap_or_default().to_owned();
     let path = url.path().to_owned();
     let (user, place) = authority.rsplit_once('@').map_or((None, authority.as_str()), |(u, p)| (Some(u), p));
+    // Of several hosts each with its own, the first would be taken for a part of the password.
+    if let Some(user) = user
+        && (user.split(':').next().is_some_and(|name| name.contains(','))
+            || user.contains('@') && user.contains(','))
+    {
+        return Err(Error::config(
+            "user and password stand once in a redis: cache URL, before the first host; in them write , as %2C and @ as %40",
+        ));
+    }
     let (mut builder, database) = if scheme == "redis+unix" {
         let path = decode(&path, "path")?;
         if !place.is_empty() || path.trim_matches('/').is_empty() {
@@ -70,6 +79,11 @@ pub(crate) fn builder(url: &mut CacheUrl) -> Result<RedisBuilder, Error> {
         let (host, port) = host(place)?;
         let mut builder = RedisBuilder::new(host).tls(scheme == "rediss").port(port.unwrap_or(PORT));
         if let Some(replicas) = url.take("replicas") {
+            if replicas.contains('@') {
+                return Err(Error::config(
+                    "a replica in a redis: cache URL is host:port, without an @; the user and the password of the primary count for its replicas",
+                ));
+            }
             builder = builder.replicas(hosts(&replicas, PORT)?);
         }
         (builder, database(&path)?)
@@ -136,7 +150,18 @@ fn host(place: &str) -> Result<(String, Option<u16>), Error> {
                 "an IPv6 address in a redis: cache URL stands in brackets: redis://[::1]:6379/0",
             ));
         };
+        let bare = address.split('%').next().unwrap_or_default();
+        if bare.parse::<std::net::Ipv6Addr>().is_err() || !(port.is_empty() || port.starts_with(':')) {
+            return Err(Error::config(
+                "what stands in brackets in a redis: cache URL is an IPv6 address, with its port behind them: redis://[::1]:6379/0",
+            ));
+        }
         return Ok((address.to_owned(), port.strip_prefix(':').map(number).transpose()?));
+    }
+    if place.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(Error::config(
+            "a host in a redis: cache URL has no white space; write redis://127.0.0.1:6379/0, say",
+        ));
     }
     match place.rsplit_once(':') {
         Some((host, _)) if host.contains(':') => Err(Error::config(
@@ -147,10 +172,13 @@ fn host(place: &str) -> Result<(String, Option<u16>), Error> {
     }
 }
 
+/// What is no port is not shown: it may be a password, of which the host was forgotten.
 fn number(port: &str) -> Result<u16, Error> {
     match port.parse() {
         Ok(port) if port != 0 => Ok(port),
-        _ => Err(Error::config(format!("{port:?} is not a port; write redis://127.0.0.1:6379/0, say"))),
+        _ => Err(Error::config(
+            "what stands behind the host's : in a redis: cache URL is not a port, which is a number from 1 to 65535; write redis://127.0.0.1:6379/0, or redis://user:password@127.0.0.1:6379/0",
+        )),
     }
 }
 
@@ -183,4 +211,42 @@ fn decode(text: &str, what: &str) -> Result<String, Error> {
         }
     }
     String::from_utf8(out).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use larder_core::Schemes;
+
+    #[test]
+    fn what_may_be_a_password_is_not_shown_and_hosts_have_one_user() {
+        let mut schemes = Schemes::new();
+        for scheme in ["redis", "redis+sentinel", "redis+cluster"] {
+            schemes = schemes.register(scheme, crate::open);
+        }
+        for (url, remedy) in [
+            ("redis://h/1?replicas=u:hunter2@h2", "without an @"),
+            ("redis://u:hunter2", "not a port"),
+            ("redis://:hunter2", "not a port"),
+            ("redis+sentinel://u:hunter2/m/0", "not a port"),
+            ("redis://h:123456", "not a port"),
+            ("redis+sentinel://u:hunter2@127.0.0.1:1,u:hunter2@127.0.0.1:2/m", "stand once"),
+            ("redis+sentinel://h1,u:hunter2@h2/m", "stand once"),
+            ("redis://[hunter2]/1", "IPv6"),
+            ("redis://[::1]6379/1", "IPv6"),
+            ("redis://h h/1", "white space"),
+        ] {
+            let error = schemes.open(url).unwrap_err();
+            assert!(error.to_string().contains(remedy), "{url}: {error}");
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{url}: {error:?}");
+            assert!(!error.to_string().contains("123456"), "{error}");
+        }
+        for url in [
+            "redis://u:a,b@h/1",
+            "redis://u:a%40b%2C@h/1",
+            "redis+sentinel://u:p@h1,[::1]:2/m",
+            "redis://[fe80::1%eth0]/1",
+        ] {
+            schemes.open(url).unwrap();
+        }
+    }
 }

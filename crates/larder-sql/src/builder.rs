@@ -69,6 +69,11 @@ pub struct SqlCacheBuilder {
 }
 
 impl SqlCacheBuilder {
+    #[cfg(all(test, feature = "postgres"))]
+    pub(crate) fn into_place(self) -> Place {
+        self.place
+    }
+
     pub(crate) fn new(place: Place) -> Self {
         Self {
             place,

@@ -57,6 +57,9 @@ fn postgres(url: &mut CacheUrl) -> Result<SqlCacheBuilder, Error> {
     use sqlx::postgres::PgSslMode as Mode;
 
     let mut options = crate::postgres::options(&server("postgres", url)?)?;
+    if let Some(address) = bracketed(url) {
+        options = options.host(address);
+    }
     if let Some(socket) = url.take("socket") {
         options = options.socket(socket);
     }
@@ -88,6 +91,9 @@ fn mysql(url: &mut CacheUrl) -> Result<SqlCacheBuilder, Error> {
     use sqlx::mysql::MySqlSslMode as Mode;
 
     let mut options = crate::mysql::options(&server("mysql", url)?)?;
+    if let Some(address) = bracketed(url) {
+        options = options.host(address);
+    }
     if let Some(socket) = url.take("socket") {
         options = options.socket(socket);
     }
@@ -192,6 +198,14 @@ fn pem(url: &mut CacheUrl, option: &'static str) -> Result<Option<String>, Error
     Ok(Some(path))
 }
 
+/// The IPv6 address of a URL without its brackets, with which the driver would ask for it by name.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+fn bracketed(url: &CacheUrl) -> Option<&str> {
+    let authority = url.authority()?;
+    let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
+    Some(place.strip_prefix('[')?.split_once(']')?.0)
+}
+
 /// The URL for a driver, without the options, which are ours.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 fn server(scheme: &str, url: &CacheUrl) -> Result<String, Error> {
@@ -238,4 +252,28 @@ fn unescape(path: &str) -> Result<String, Error> {
         }
     }
     String::from_utf8(out).ok().filter(|path| !path.contains('\0')).ok_or_else(wrong)
+}
+
+#[cfg(all(test, any(feature = "postgres", feature = "mysql")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_brackets_of_an_ipv6_address_are_for_the_url_alone() {
+        let of = |url: &str| bracketed(&CacheUrl::parse(url).unwrap()).map(str::to_owned);
+        assert_eq!(of("postgres://u@[::1]:5432/d").as_deref(), Some("::1"));
+        assert_eq!(of("mysql://[fe80::1]/d").as_deref(), Some("fe80::1"));
+        assert_eq!(of("postgres://u:[p]@h/d"), None);
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn postgresql_is_asked_for_at_the_address() {
+        let mut url = CacheUrl::parse("postgres://u@[::1]:5433/d").unwrap();
+        let builder = postgres(&mut url).unwrap();
+        let crate::builder::Place::Postgres(options) = builder.into_place() else {
+            panic!("another database")
+        };
+        assert_eq!((options.get_host(), options.get_port()), ("::1", 5433));
+    }
 }

@@ -22,11 +22,14 @@ use crate::outer::{Added, Outer};
 use crate::parts::{PageTags, PageTimeout, shorter};
 use crate::passes::{PASS_ERROR_MILLIS, PASS_MILLIS};
 use crate::respond;
+use crate::session::Whose;
 use crate::settings::Level;
 use crate::shared::GatewayPlan;
 
 /// A year: what "for ever" is called in `max-age`.
 const YEAR_SECS: u64 = 31_536_000;
+/// A page with more field lines is not worth storing: a map has room for hardly more, and none for what is said below.
+const MOST_LINES: usize = 16_384;
 /// More fields than this in a `Vary` are not worth keeping variants of.
 pub(crate) const MOST_FIELDS: usize = 32;
 
@@ -95,8 +98,9 @@ impl Lead {
                 {
                     self.patch_unstored(&mut parts, now);
                 }
-                if reason == Reason::SessionModified {
-                    patch_vary(&mut parts.headers, ["Cookie"]);
+                match reason {
+                    Reason::SessionModified => patch_vary(&mut parts.headers, ["Cookie"]),
+                    _ => Whose::of_visit(&self.visit).say(&mut parts.headers),
                 }
                 let said = if self.passed { Reason::HitForMiss } else { reason };
                 say(&mut parts.headers, self.forward, Some(said));
@@ -120,6 +124,9 @@ impl Lead {
             return Err(Reason::InnerHit);
         }
         let headers = &parts.headers;
+        if headers.len() > MOST_LINES {
+            return Err(Reason::TooLarge);
+        }
         let mut cc = CacheControl::from_headers(headers);
         // What an inner Larder layer said for the credentials that this one keys on too is not the application's word.
         if inside.private.is_some() && inside.private == identity.digest() {
@@ -183,20 +190,10 @@ impl Lead {
         headers.entry(header::DATE).or_insert_with(|| format_date(now));
         patch_response_headers(headers, secs(timeout), now);
         let mut added = Added { inner_hit: false, ..inside };
-        if identity.is_credentialed() && !widened {
-            CacheControlPatch::default().private().apply(headers);
-            added.private = identity.digest();
-        }
-        let by_cookie = match self.visit.facts.session {
-            true => true,
-            false => !identity.is_credentialed() && settings.cookies != CookieRule::IgnoreAll,
-        };
-        if by_cookie && !widened {
-            added.vary_cookie |= !larder_http::has_vary(headers, "cookie");
-            match headers.entry(header::VARY) {
-                Entry::Vacant(place) => _ = place.insert(HeaderValue::from_static("Cookie")),
-                Entry::Occupied(_) => patch_vary(headers, ["Cookie"]),
-            }
+        if !widened {
+            let said = self.say_whose(headers);
+            added.private = said.private.or(added.private);
+            added.vary_cookie |= said.vary_cookie;
         }
         if settings.precompress && coded::is_compressible(headers) {
             patch_vary(headers, ["Accept-Encoding"]);
@@ -207,6 +204,29 @@ impl Lead {
         // What was known before is in the fill.
         let tags = parts.extensions.get().map_or_else(Vec::new, |PageTags(more)| more.clone());
         Ok(Plan { fields, widened, timing, tags, headers, added, expected, gateway: None })
+    }
+
+    /// Says of a page that is not `public` whose it is, and what of that was not there.
+    fn say_whose(&self, headers: &mut HeaderMap) -> Added {
+        let (identity, mut added) = (&self.visit.identity, Added::default());
+        if identity.is_credentialed() {
+            CacheControlPatch::default().private().apply(headers);
+            added.private = identity.digest();
+        }
+        let by_cookie = match self.visit.facts.session {
+            true => true,
+            false => {
+                !identity.is_credentialed() && self.visit.engine.settings().cookies != CookieRule::IgnoreAll
+            }
+        };
+        if by_cookie {
+            added.vary_cookie = !larder_http::has_vary(headers, "cookie");
+            match headers.entry(header::VARY) {
+                Entry::Vacant(place) => _ = place.insert(HeaderValue::from_static("Cookie")),
+                Entry::Occupied(_) => patch_vary(headers, ["Cookie"]),
+            }
+        }
+        added
     }
 
     /// How long the page lives: the layer's timeout or the response's `max-age`, in the order that Django has for each level, and never
@@ -237,10 +257,14 @@ impl Lead {
     /// Django tells clients how long to keep two kinds of responses that it does not store: a 304, and a page whose timeout came to zero
     /// without a word of its own about it.
     fn patch_unstored(&self, parts: &mut Parts, now: UnixMillis) {
-        let restricted = CacheControl::from_headers(&parts.headers).is_restricted();
+        let said = CacheControl::from_headers(&parts.headers);
+        let restricted = said.is_restricted();
         if !restricted && get_max_age(&parts.headers) != Some(0) {
             let timeout = secs(self.timeout(parts));
             patch_response_headers(&mut parts.headers, timeout, now);
+            if parts.status == StatusCode::NOT_MODIFIED && !said.public {
+                self.say_whose(&mut parts.headers);
+            }
         }
     }
 

@@ -87,6 +87,7 @@ impl Engine {
         let mut hosts = Hosts::default();
         let Parts { method, headers, extensions, .. } = parts;
         let mut facts = admit_noting(method, headers, &settings.identity_headers, has_body, &mut hosts)?;
+        facts.credentials |= settings.usual_identity_headers.iter().any(|name| headers.contains_key(name));
         // A site of zero seconds still stores the pages that say how long themselves, and a function may say it of any page.
         if settings.timeout.is_zero() && settings.level == Level::Page && settings.timeout_fn.is_none() {
             return Err(Reason::ZeroTimeout);

@@ -28,7 +28,7 @@ use crate::pair::Ticket;
 use crate::passes::PASS_ERROR_MILLIS;
 use crate::respond;
 use crate::seek::Seek;
-use crate::session::SessionWitness;
+use crate::session::{SessionWitness, Whose};
 use crate::shared;
 use crate::stale::{Asked, Behind, Shown, Stood};
 use crate::written::Written;
@@ -55,7 +55,7 @@ pin_project_lite::pin_project! {
         S: Service<Request<B>>,
     {
         Hit { response: Option<Response<Body>> },
-        Pass { #[pin] inner: Through<S, B>, reason: Reason, },
+        Pass { #[pin] inner: Through<S, B>, reason: Reason, whose: Whose, },
         Write { #[pin] inner: Through<S, B>, written: Option<Written> },
         Work { work: Boxed<S::Error> },
     }
@@ -118,8 +118,9 @@ impl<S: Cacheable<B>, B> Future for PageFuture<S, B> {
                 Some(response) => Poll::Ready(Ok(response)),
                 None => Poll::Pending,
             },
-            KindProjection::Pass { inner, reason } => {
+            KindProjection::Pass { inner, reason, whose } => {
                 let mut response = into_body(ready!(inner.poll(cx))?);
+                whose.say(response.headers_mut());
                 passed(response.headers_mut(), *reason);
                 Poll::Ready(Ok(response))
             }
@@ -185,7 +186,8 @@ impl Engine {
         let kind = match entrance {
             Entrance::Hit(response) => Kind::Hit { response: Some(response) },
             Entrance::Bypass(reason) => {
-                Kind::Pass { inner: Through::of(inner, Request::from_parts(parts, body)), reason }
+                let whose = Whose::of(&parts.extensions);
+                Kind::Pass { inner: Through::of(inner, Request::from_parts(parts, body)), reason, whose }
             }
             Entrance::Seek(seek) if seek.cache.capabilities().shared => {
                 // Apart from the future, which would have room for all of it twice: above a kilobyte memory is dear.
@@ -332,6 +334,7 @@ where
                 visit.prepare(&mut parts.headers, false);
                 let mut response = into_body(service.oneshot(Request::from_parts(parts, body)).await?);
                 visit.label(&mut response);
+                Whose::of_visit(&visit).say(response.headers_mut());
                 say(response.headers_mut(), Forward::Miss, Some(Reason::TooLarge));
                 Ok(response)
             }
@@ -341,6 +344,7 @@ where
             visit.pass_on_waits(&mut parts.extensions);
             let mut response = into_body(service.oneshot(Request::from_parts(parts, body)).await?);
             visit.label(&mut response);
+            Whose::of_visit(&visit).say(response.headers_mut());
             say(response.headers_mut(), forward, Some(reason));
             Ok(response)
         }

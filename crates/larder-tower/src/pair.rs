@@ -34,7 +34,7 @@ use crate::outer::{Judge, Outer};
 use crate::page::{PanicGuard, is_safe};
 use crate::parts::Beside;
 use crate::respond;
-use crate::session::{OnRequest, SessionWitness};
+use crate::session::{OnRequest, SessionWitness, Whose};
 use crate::stale::{Asked, Behind, Shown, Stale, Stood};
 use crate::written::{Written, unsafe_method};
 
@@ -287,10 +287,7 @@ impl Engine {
                 return Box::pin(engine.page(&mut inner.clone(), Request::from_parts(parts, body)));
             }
             // It passes by; or this is a second Fetch inside the first, which leads.
-            _ => {
-                let response = inner.clone().oneshot(Request::from_parts(parts, body));
-                return Box::pin(async move { response.await.map(into_body) });
-            }
+            _ => return Box::pin(passed(inner.clone(), Request::from_parts(parts, body))),
         };
         let headers = mem::take(&mut visit.headers);
         let Visit { engine, identity, facts, .. } = &mut *visit;
@@ -313,7 +310,7 @@ impl Engine {
         Box::pin(async move {
             if session.is_new {
                 ticket.set(State::Alone(Forward::Bypass, Reason::SessionModified));
-                return service.oneshot(Request::from_parts(parts, body)).await.map(into_body);
+                return passed(service, Request::from_parts(parts, body)).await;
             }
             // What few requests need is large, and lies apart: all of them would have to carry it around.
             let front = match Box::pin(visit.front()).await {
@@ -349,13 +346,13 @@ impl Engine {
                     }
                     None => {
                         ticket.set(State::Alone(Forward::Miss, Reason::TooLarge));
-                        service.oneshot(Request::from_parts(parts, body)).await.map(into_body)
+                        passed(service, Request::from_parts(parts, body)).await
                     }
                 },
                 Front::Alone(visit, forward, reason) => {
                     visit.pass_on_waits(&mut parts.extensions);
                     ticket.set(State::Alone(forward, reason));
-                    service.oneshot(Request::from_parts(parts, body)).await.map(into_body)
+                    passed(service, Request::from_parts(parts, body)).await
                 }
                 Front::Lead(lead) => {
                     lead.visit.prepare(&mut parts.headers, lead.leader.is_some());
@@ -375,6 +372,21 @@ impl Engine {
             }
         })
     }
+}
+
+/// A response that is not stored, with the word whose it is.
+async fn passed<S, B>(service: S, request: Request<B>) -> Result<Response<Body>, S::Error>
+where
+    S: Cacheable<B>,
+    B: http_body::Body + Send + 'static,
+{
+    let whose = match is_safe(request.method()) {
+        true => Whose::of(request.extensions()),
+        false => Whose::default(),
+    };
+    let mut response = into_body(service.oneshot(request).await?);
+    whose.say(response.headers_mut());
+    Ok(response)
 }
 
 /// Gives the verdict on the final head to the layers inside, if this is the outermost.

@@ -10,14 +10,15 @@
 //! | is there and has an id | is keyed on the id, whatever the layer says about cookies |
 //! | was changed, or got its id, while the page was made | is not stored |
 //! | was changed before the page, and has no id yet | is neither looked up nor stored |
-//! | is there at all | says `Vary: Cookie`, unless it is `public` |
+//! | is there at all | says `Vary: Cookie`, unless it is `public`: stored here or not |
 //!
 //! No feature leaves this out: a page shown to somebody else would be the price of it. Where no session stands on a request, it costs two looks
 //! into its extensions.
 
-use http::Extensions;
-use larder_http::Reason;
+use http::{Extensions, HeaderMap, header};
+use larder_http::{CacheControl, CacheControlPatch, Reason, patch_vary};
 
+use crate::engine::Visit;
 use crate::identity::Digest;
 
 /// What can be told of a request's sessions before its page is made.
@@ -68,6 +69,42 @@ impl OnRequest {
         }
         seen.named = hasher.map(|hasher| *hasher.finalize().as_bytes());
         seen
+    }
+}
+
+/// Whose a response is that is not stored here. It may say itself that it is good for a while, and a cache in front of the application goes by that.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Whose {
+    /// A session stands on the request.
+    session: bool,
+    /// It has an id, or something else names the user.
+    named: bool,
+}
+
+impl Whose {
+    pub(crate) fn of(extensions: &Extensions) -> Self {
+        let OnRequest { is_there, named, .. } = OnRequest::of(extensions);
+        Self { session: is_there, named: named.is_some() }
+    }
+
+    pub(crate) fn of_visit(visit: &Visit) -> Self {
+        Self { session: visit.facts.session, named: visit.identity.is_credentialed() }
+    }
+
+    /// Says it as a page that is stored does: what a handler read from its session came by the cookie.
+    pub(crate) fn say(self, headers: &mut HeaderMap) {
+        if !self.session {
+            return;
+        }
+        let said = CacheControl::from_headers(headers);
+        if said.public {
+            return;
+        }
+        let lives = said.max_age.or(said.s_maxage).is_some() || headers.contains_key(header::EXPIRES);
+        if self.named && lives && !said.is_restricted() {
+            CacheControlPatch::default().private().apply(headers);
+        }
+        patch_vary(headers, ["Cookie"]);
     }
 }
 

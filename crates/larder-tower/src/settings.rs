@@ -74,6 +74,8 @@ pub struct Settings {
     pub(crate) cookies: CookieRule,
     /// In alphabetical order.
     pub(crate) identity_headers: Vec<HeaderName>,
+    /// Those of them that requests have anyhow, for other reasons.
+    pub(crate) usual_identity_headers: Vec<HeaderName>,
     pub(crate) key_fns: Vec<KeyFn>,
     pub(crate) later: Vec<LaterFn>,
     pub(crate) narrowing: Narrowing,
@@ -111,6 +113,7 @@ impl Settings {
             key_prefix: String::new(),
             vary_on: Vec::new(),
             cookies: CookieRule::default(),
+            usual_identity_headers: Vec::new(),
             identity_headers: IDENTITY_HEADERS.iter().map(|name| HeaderName::from_static(name)).collect(),
             key_fns: Vec::new(),
             later: Vec::new(),
@@ -475,6 +478,8 @@ impl Settings {
         self.identity_headers.extend(names.into_iter().map(|n| header_name(n.as_ref())));
         self.identity_headers.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         self.identity_headers.dedup();
+        let usual = self.identity_headers.iter().filter(|name| crate::admit::is_sorted_out(name));
+        self.usual_identity_headers = usual.cloned().collect();
     }
     pub fn add_tags<T: Into<Tag>>(&mut self, tags: impl IntoIterator<Item = T>) {
         for tag in tags {

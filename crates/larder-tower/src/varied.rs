@@ -15,6 +15,9 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 /// How many URLs are remembered.
 const URLS: usize = 16_384;
 
+/// Lists with more text in all than this are not remembered: it costs a step each time, and who says so much has seldom more than one page.
+const TEXT: usize = 1024;
+
 /// What all layers on one cache share.
 pub(crate) struct Varied {
     hasher: RandomState,
@@ -45,6 +48,8 @@ impl Varied {
         }
         self.any.store(true, Ordering::Release);
         let hash = self.hash(primary);
+        let text: usize = lists.iter().flat_map(VaryFields::iter).map(|name| name.as_str().len()).sum();
+        let lists = if text > TEXT { &[] } else { lists };
         match self.lists.get(&hash) {
             Some(known) if *known == *lists => {}
             None if lists.is_empty() => {}
@@ -73,6 +78,11 @@ mod tests {
         varied.note(&key(0), &[list("a")]);
         varied.note(&key(0), &[list("b"), list("a")]);
         assert_eq!(*varied.of(&key(0)).unwrap(), [list("b"), list("a")]);
+        let long: VaryFields =
+            (0..32).map(|n| HeaderName::from_bytes(format!("{n:0>200}").as_bytes()).unwrap()).collect();
+        varied.note(&key(0), &[long]);
+        assert_eq!(varied.of(&key(0)), None, "nor what it was before");
+        varied.note(&key(0), &[list("a")]);
         varied.note(&key(0), &[]);
         assert_eq!(varied.of(&key(0)), None);
         for i in 0..3 * URLS {

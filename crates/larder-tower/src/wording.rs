@@ -9,10 +9,11 @@ use crate::words::bypassed;
 pub(crate) fn say(headers: &mut HeaderMap, forward: Forward, reason: Option<Reason>) {
     let mut status = CacheStatus::forward(forward);
     status.detail = reason.map(Reason::as_str);
-    headers.append(CACHE_STATUS, status.to_value());
+    // A response with as many fields as there can be goes without.
+    _ = headers.try_append(CACHE_STATUS, status.to_value());
 }
 
 /// The words for a request that was not for the cache.
 pub(crate) fn say_bypass(headers: &mut HeaderMap, reason: Reason) {
-    headers.append(CACHE_STATUS, bypassed(reason));
+    _ = headers.try_append(CACHE_STATUS, bypassed(reason));
 }

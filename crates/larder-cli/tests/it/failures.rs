@@ -34,6 +34,18 @@ fn a_wrong_command_line_is_an_error_that_says_what_would_be_right() {
     larder(&["--version", "2"]).refused(&["Usage: larder"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_word_that_is_no_text_is_an_error_like_any_other() {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
+    let word = std::ffi::OsStr::from_bytes(b"\xffu:hunter2@h");
+    let done = command.args(["--cache", "memory:", "get"]).arg(word).env_clear().output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.code() == Some(2) && !said.contains("hunter2"), "{said}");
+}
+
 #[cfg(feature = "default")]
 #[test]
 fn every_backend_there_is_comes_along() {

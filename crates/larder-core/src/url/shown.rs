@@ -58,8 +58,14 @@ pub(super) fn checked(url: &str) -> Result<(), Error> {
     let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
     // A password that was cut off looks like a port, mostly one that is none.
     let cut = port.contains(|c: char| !c.is_ascii_digit() && !matches!(c, ',' | ';' | ']'));
-    if authority.is_empty() || authority.contains('@') || !(path.contains('@') || cut && behind.contains('@'))
-    {
+    // One of digits looks like one that is a port; then a path follows what follows the @.
+    let is_cut_off = || {
+        !port.is_empty()
+            && path.is_empty()
+            && behind.rsplit('@').next().is_some_and(|behind| behind.contains('/'))
+    };
+    let hides = path.contains('@') || behind.contains('@') && (cut || is_cut_off());
+    if authority.is_empty() || authority.contains('@') || !hides {
         return Ok(());
     }
     Err(Error::config(format!(
@@ -93,6 +99,7 @@ mod tests {
             "redis://h/?a=1&hunter2",
             "redis://h/?a=1&a=hunter2",
             "redis://u:hunter2@h?a=%zz",
+            "redis://u:12?hunter2=x@h/1",
         ] {
             let e = match CacheUrl::parse(url) {
                 Err(e) => e,
@@ -110,6 +117,7 @@ mod tests {
         for url in [
             "file:///srv/user@host/cache",
             "redis://h:6379/1?prefix=a@b",
+            "redis://h:6379?prefix=a@b",
             "redis://u@h1:1,h2:2/master/1?prefix=a@b",
             "redis://[::1]:6379/1?prefix=a@b",
             "memcached://a:11211,b:11211?prefix=a@b",

@@ -122,7 +122,9 @@ impl Run {
         turn.running = false;
         turn.failures = if outcome.is_err() { turn.failures.saturating_add(1) } else { 0 };
         let pause = match &outcome {
-            Ok(Warmed::Refreshed | Warmed::NotStored(_)) => self.every + self.jitter.mul_f64(random()),
+            Ok(Warmed::Refreshed | Warmed::NotStored(_)) => {
+                self.every.saturating_add(self.jitter.mul_f64(random()))
+            }
             Ok(Warmed::Overtaken) => FIRST_PAUSE.min(self.every),
             Err(_) => {
                 let doubled = FIRST_PAUSE.saturating_mul(1 << (turn.failures - 1).min(20));

@@ -213,6 +213,23 @@ async fn a_clock_that_is_set_back_makes_nothing_wait_for_longer_than_an_interval
 }
 
 #[tokio::test]
+async fn what_is_made_for_ever_is_made_once() {
+    let mut stage = Stage::new();
+    let runs = stage.runs.clone();
+    let make = move || {
+        let n = runs.next();
+        async move { n }
+    };
+    let warming = stage.warmer().every(Duration::MAX).key("n", make).spawn().unwrap();
+    stage.expect("leads").await;
+    stage.expect("n refreshed").await;
+    stage.pass(86_400);
+    stage.quiet().await;
+    assert_eq!(warming.counts().refreshed, 1);
+    warming.stop().await;
+}
+
+#[tokio::test]
 async fn what_makes_no_sense_is_said_before_anything_runs() {
     let cache = Cache::new(Dummy);
     let key = || Warmer::new(&cache).key("n", || async { 1_u64 });

@@ -6,6 +6,9 @@ use smallvec::SmallVec;
 
 use super::Text;
 
+/// A list of more is taken as it is: no client has so many preferences, and to tell whether one stands twice each is compared with all others.
+const MOST: usize = 32;
+
 /// `name;q=weight` members sorted by weight; `None` when it isn't such a list.
 pub(super) fn by_weight(list: &[u8], order_is_meaningless: bool) -> Option<Text> {
     let mut members: SmallVec<[(u16, &[u8]); 8]> = SmallVec::new();
@@ -17,6 +20,7 @@ pub(super) fn by_weight(list: &[u8], order_is_meaningless: bool) -> Option<Text>
         let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'*' | b'_' | b'.' | b'+');
         // A name given twice has no weight that everybody would agree on.
         if name.is_empty()
+            || members.len() == MOST
             || !name.iter().all(plain)
             || members.iter().any(|(_, known)| known.eq_ignore_ascii_case(name))
         {
@@ -24,10 +28,12 @@ pub(super) fn by_weight(list: &[u8], order_is_meaningless: bool) -> Option<Text>
         }
         members.push((weight, name));
     }
-    let letters = |name: &'_ [u8]| name.iter().map(u8::to_ascii_lowercase).collect::<Text>();
     members.sort_by(|(a, a_name), (b, b_name)| {
         b.cmp(a).then_with(|| match order_is_meaningless {
-            true => letters(a_name).cmp(&letters(b_name)),
+            true => {
+                let [a, b] = [*a_name, *b_name].map(|name| name.iter().map(u8::to_ascii_lowercase));
+                a.cmp(b)
+            }
             false => Ordering::Equal,
         })
     });

@@ -89,6 +89,16 @@ fn what_is_no_preference_list_is_merged_with_nothing() {
     }
 }
 
+#[test]
+fn a_list_of_more_than_any_client_sends_is_taken_as_it_is() {
+    let list = |n: usize| (0..n).rev().map(|n| format!("a{n:06}")).collect::<Vec<_>>().join(",");
+    let sorted = |n: usize| (0..n).map(|n| format!("a{n:06}")).collect::<Vec<_>>().join(",");
+    assert!(same("accept-encoding", &[&list(32)], &[&sorted(32)]));
+    assert!(!same("accept-encoding", &[&list(33)], &[&sorted(33)]));
+    // Each compared with all others would be 10,000,000,000 comparisons.
+    assert!(!same("accept-language", &[&list(100_000)], &[&sorted(100_000)]));
+}
+
 proptest! {
     #[test]
     fn a_list_of_one_name_is_what_a_longer_way_makes_of_it(line in "[A-Za-z0-9*_ .-]{0,4}") {

@@ -39,6 +39,7 @@ fn what_can_not_be_right_says_what_would_be() {
         ("memcached+unix://run/m.sock", "memcached+unix:///run/memcached.sock"),
         ("memcached+unix:", "memcached+unix:///run/memcached.sock"),
         ("memcached://a?max_entry=lots", "64MiB"),
+        ("memcached://a?max_entry=0", "max_entry=0"),
         ("memcached://a?max_silence=0", "limit of 0"),
         ("memcached://a?connect_timeot=1s", "\"connect_timeout\""),
         ("memcached://user:hunter2@a", "without user and password"),

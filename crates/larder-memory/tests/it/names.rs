@@ -50,6 +50,7 @@ fn what_is_not_a_memory_url_is_a_config_error() {
         "memory://host/0",
         "memory://host:11211",
         "memory:a?name=b",
+        "memory:?name=a/b",
         "memory:?max_bytes=0",
         "memory:?max_entries=0",
         "memory:?max_bytes=lots",
@@ -59,6 +60,8 @@ fn what_is_not_a_memory_url_is_a_config_error() {
         let error = at(wrong).map(|_| wrong).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{wrong}: {error}");
     }
+    let error = at("memory:?name=a:b").map(|_| "").unwrap_err().to_string();
+    assert!(error.contains("neither /"), "{error}");
 }
 
 #[test]

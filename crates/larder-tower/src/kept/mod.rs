@@ -25,8 +25,6 @@ use crate::record;
 use crate::usual;
 use layout::Layout;
 
-/// Bodies above this stay where they are. To copy them takes longer, and what they may be a part of is not many times as large.
-const COPIED: usize = 64 << 10;
 /// What one piece of memory takes besides its bytes: who counts it, and the allocator's share.
 const PIECE: usize = 48;
 /// What a field takes in a map of its own, its place in the index included.
@@ -89,16 +87,15 @@ impl Page {
             of_its_own.map(|(name, value)| Field { name, value, usual: usual::value(name, value) }).collect();
         let own = || fields.iter().filter(|field| field.usual.is_none()).map(|field| field.value);
 
-        let copied = if body.len() <= COPIED { &body[..] } else { &[] };
         let values: usize = own().map(HeaderValue::len).sum();
-        let mut piece = Vec::with_capacity(meta.key.len() + values + copied.len());
+        let mut piece = Vec::with_capacity(meta.key.len() + values + body.len());
         piece.extend_from_slice(&meta.key);
         own().for_each(|value| piece.extend_from_slice(value.as_bytes()));
-        piece.extend_from_slice(copied);
+        piece.extend_from_slice(&body);
         let mut piece = Bytes::from(piece);
         meta.key = piece.split_to(meta.key.len());
         let own: Own = own().map(|value| moved(value, piece.split_to(value.len()))).collect();
-        let body = if piece.len() == body.len() { piece } else { body };
+        let body = piece;
 
         // What has names twice, or answers to other rules, is kept apart.
         let layout = match answers && headers.len() == headers.keys_len() {

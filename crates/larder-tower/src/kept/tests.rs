@@ -159,9 +159,10 @@ fn a_page_does_not_hold_the_buffer_that_it_was_read_from() {
         response.headers.insert(header::ETAG, value(0..5));
         response.headers.insert(header::CONTENT_TYPE, value(5..16));
         response.headers.append(header::LINK, value(0..5));
-        response.body = buffer.slice(16..23);
+        response.body = if answers { buffer.slice(16..23) } else { buffer.slice(16..900_000) };
         let page = Page::kept(response, answers);
-        assert_eq!((&page.body[..], &page.fields()[header::ETAG]), (&b"<p>body"[..], &value(0..5)));
+        assert!(page.body.starts_with(b"<p>body"));
+        assert_eq!(page.fields()[header::ETAG], value(0..5));
         std::mem::forget(page);
     }
     assert!(!gone.load(Ordering::SeqCst));

@@ -36,7 +36,7 @@ use crate::outer::{Enclosed, Outer, Waits};
 use crate::page::is_safe;
 use crate::refresh::Refresh;
 use crate::respond;
-use crate::session::OnRequest;
+use crate::session::{OnRequest, Whose};
 use crate::stale::{Begun, Behind, Renewal, Renewals, Role};
 use crate::turns::{Place, Turns};
 use crate::which::{Chosen, choose};
@@ -200,7 +200,9 @@ where
     S: Cacheable<B>,
     B: Send + 'static,
 {
+    let whose = Whose::of(&parts.extensions);
     let mut response = into_body(service.oneshot(Request::from_parts(parts, body)).await?);
+    whose.say(response.headers_mut());
     say_bypass(response.headers_mut(), reason);
     Ok(response)
 }
@@ -505,6 +507,7 @@ where
     visit.pass_on_waits(request.extensions_mut());
     let mut response = into_body(service.oneshot(request).await?);
     visit.label(&mut response);
+    Whose::of_visit(&visit).say(response.headers_mut());
     say(response.headers_mut(), forward, Some(reason));
     Ok(response)
 }

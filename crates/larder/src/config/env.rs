@@ -9,6 +9,8 @@ use super::variables::Variables;
 
 const FRONT: &str = "LARDER_";
 pub(super) const CONFIG: &str = "LARDER_CONFIG";
+/// For the program `larder` alone, which shares an environment with the application often enough.
+const REFRESH_SECRET: &str = "LARDER_REFRESH_SECRET";
 /// What a name ends with, and which key of a table that is. A suffix stands before what it ends with.
 const ENDS: [(&str, &str); 3] =
     [("PASSWORD_FILE", "password_file"), ("PASSWORD", "password"), ("URL", "url")];
@@ -92,7 +94,7 @@ fn read<'a>(variables: &'a Variables, tables: &[Table]) -> Result<Vec<Said<'a>>,
     let mut said = Vec::new();
     for variable in variables.names() {
         let Some(rest) = variable.strip_prefix(FRONT) else { continue };
-        if variable == CONFIG || rest.starts_with("TEST_") {
+        if variable == CONFIG || variable == REFRESH_SECRET || rest.starts_with("TEST_") {
             continue;
         }
         let found = ENDS.iter().find_map(|(end, key)| {

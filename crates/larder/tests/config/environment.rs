@@ -63,10 +63,11 @@ fn what_is_wrong_names_its_variable_and_what_was_meant() {
 }
 
 #[test]
-fn variables_of_larders_tests_and_of_kubernetes_are_let_alone() {
+fn variables_of_larders_tests_of_its_program_and_of_kubernetes_are_let_alone() {
     environment(&[
         ("LARDER_URL", "memory:"),
         ("LARDER_TEST_REDIS_URL", "redis://h"),
+        ("LARDER_REFRESH_SECRET", "s"),
         ("LARDER_SERVICE_HOST", "10.0.0.1"),
         ("LARDER_SERVICE_PORT", "80"),
         ("LARDER_SERVICE_PORT_HTTP", "80"),
