@@ -13,6 +13,7 @@
 mod attached;
 mod beyond;
 mod builder;
+mod count;
 mod fill;
 mod glob;
 mod guarded;

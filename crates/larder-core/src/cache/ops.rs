@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::Cache;
 use super::fill::Made;
 use crate::attachment::unattached;
-use crate::backend::{Backend, When};
+use crate::backend::When;
 use crate::entry::{Entry, Value};
 use crate::error::{Error, ErrorKind};
 use crate::events::Operation;
@@ -83,7 +83,8 @@ impl Cache {
         Has { cache: self, key, version: None }
     }
 
-    /// Adds to a stored integer and gives the sum; its expiry stays.
+    /// Adds to a stored integer and gives the sum; its expiry stays, and so do the windows of
+    /// [`get_or_set`](Self::get_or_set). One that is past its timeout is missing, as for [`get`](Self::get).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), larder_core::Error> {
@@ -391,15 +392,6 @@ impl Incr<'_> {
         self.creates = ignore;
         self
     }
-
-    async fn count(&self, key: &Key, delta: i64) -> Result<Option<i64>, Error> {
-        let cache = self.cache;
-        // Only a valid value is counted on: an invalidated one is absent.
-        if !cache.capabilities().verifies && cache.lookup_one(key).await?.is_none() {
-            return Ok(None);
-        }
-        cache.within(Operation::Incr, cache.inner.backend.incr(key, delta, cache.inner.clock.now())).await
-    }
 }
 
 operation!(
@@ -413,7 +405,7 @@ operation!(
             .ok_or_else(|| Error::new(ErrorKind::Value, "this many can't be subtracted from an i64"))?;
         let key = cache.value_key(this.key, this.version);
         for _ in 0..CREATIONS {
-            if let Some(sum) = this.count(&key, delta).await? {
+            if let Some(sum) = cache.count(&key, delta).await? {
                 return Ok(sum);
             }
             if !this.creates {

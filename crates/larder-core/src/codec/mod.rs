@@ -77,7 +77,7 @@ fn another_type(error: impl std::error::Error + Send + Sync + 'static) -> Error 
 }
 
 /// An integer as JSON writes it: no plus sign, no leading zeros, no spaces.
-fn is_integer(text: &[u8]) -> bool {
+pub(crate) fn is_integer(text: &[u8]) -> bool {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     match digits {
         [b'0'] => true,

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use larder_core::{Cache, FillError, Ttl};
+use larder_core::{Cache, ErrorKind, FillError, Ttl};
 use tokio::sync::Semaphore;
 
-use super::tests;
+use super::{counts, tests};
 use crate::Stage;
 
 tests! {
@@ -20,6 +20,8 @@ tests! {
     what_was_invalidated_deleted_or_cleared_is_never_given
     an_invalidation_while_it_is_made_anew_wins
     touch_gives_it_one_expiry_again
+    it_is_counted_on_while_it_is_fresh_and_missing_then
+    of_many_who_count_on_it_none_is_lost
 }
 
 /// Without leases: who lets one go does so beside the test, and the next in line would wait for a clock that stands.
@@ -191,4 +193,54 @@ async fn touch_gives_it_one_expiry_again(stage: Stage) {
     stage.wait(1);
     assert!(!cache.touch("key").timeout(100).await.unwrap());
     assert_eq!(counted(&cache, &runs).await, 2);
+}
+
+async fn it_is_counted_on_while_it_is_fresh_and_missing_then(stage: Stage) {
+    if !counts(&stage).await {
+        return;
+    }
+    let (cache, runs) = (cache_of(&stage), Arc::default());
+    assert_eq!(counted(&cache, &runs).await, 1);
+    assert_eq!(cache.incr("key", 5).await.unwrap(), 6);
+    assert_eq!(cache.decr("key", 2).ignore_key_check(true).await.unwrap(), 4);
+    assert_eq!(cache.incr("key", i64::MAX).await.unwrap_err().kind(), ErrorKind::Value);
+    assert_eq!(cache.get("key").await.unwrap(), Some(4));
+    assert!(matches!(cache.ttl("key").await.unwrap(), Ttl::Left(left) if left <= Duration::from_secs(10)));
+    stage.wait(10);
+    assert_eq!(cache.get::<usize>("key").await.unwrap(), None, "its expiry stays");
+    assert_eq!(cache.incr("key", 1).await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(counted(&cache, &runs).await, 4, "and so does its window");
+    until_renewed(&cache).await;
+    assert_eq!(cache.incr("key", 1).await.unwrap(), 3);
+    cache.invalidate(["t"]).await.unwrap();
+    assert_eq!(cache.incr("key", 1).await.unwrap_err().kind(), ErrorKind::NotFound, "invalidated");
+    counted(&cache, &runs).await;
+    stage.wait(10);
+    assert_eq!(cache.incr("key", 10).ignore_key_check(true).await.unwrap(), 10, "from the beginning");
+    assert_eq!(cache.get("key").await.unwrap(), Some(10));
+    let text = cache.get_or_set("text", || async { "x".to_owned() }).timeout(10).stale_while_revalidate(5);
+    assert_eq!(text.await.unwrap(), "x");
+    assert_eq!(cache.incr("text", 1).await.unwrap_err().kind(), ErrorKind::Value);
+}
+
+async fn of_many_who_count_on_it_none_is_lost(stage: Stage) {
+    if !counts(&stage).await {
+        return;
+    }
+    let cache = cache_of(&stage);
+    counted(&cache, &Arc::default()).await;
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let cache = cache.clone();
+            tokio::spawn(async move {
+                for _ in 0..5 {
+                    cache.incr("key", 1).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(cache.get("key").await.unwrap(), Some(41));
 }
