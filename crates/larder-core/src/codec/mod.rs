@@ -1,5 +1,7 @@
 //! How values become bytes.
 
+mod finite;
+mod json;
 mod msgpack;
 mod raw;
 
@@ -17,7 +19,7 @@ use crate::error::{Error, ErrorKind};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Codec {
-    /// JSON: readable with `redis-cli` and from other languages.
+    /// JSON: readable with `redis-cli` and from other languages. It has no NaN and no infinity, which can't be stored then.
     #[default]
     Json,
     /// [MessagePack](https://msgpack.org) with the names of fields: smaller, quicker, binary, and takes maps with any keys. Self-describing
@@ -47,13 +49,10 @@ impl Codec {
     /// Encodes a value.
     ///
     /// # Errors
-    /// [`Encode`](ErrorKind::Encode) if the value can't be represented (in JSON a map whose keys are not strings, say).
+    /// [`Encode`](ErrorKind::Encode) if the value can't be represented (in JSON a map whose keys are not strings, NaN and infinity).
     pub fn encode<T: Serialize + ?Sized>(self, value: &T) -> Result<Bytes, Error> {
         match self {
-            Self::Json => serde_json::to_vec(value).map(Bytes::from).map_err(|e| {
-                Error::new(ErrorKind::Encode, format!("the value can't be stored as JSON: {e}"))
-                    .with_source(e)
-            }),
+            Self::Json => json::encode(value),
             Self::MessagePack => msgpack::encode(value),
             Self::Raw => raw::encode(value),
         }
@@ -145,6 +144,56 @@ mod tests {
         assert_eq!(Codec::Json.decode::<u8>(b"\"x\"").unwrap_err().kind(), ErrorKind::Decode);
         let bytes = Codec::MessagePack.encode(&map).unwrap();
         assert_eq!(Codec::MessagePack.decode::<HashMap<Vec<u8>, u8>>(&bytes).unwrap(), map);
+    }
+
+    #[derive(Serialize)]
+    enum Nested<'a> {
+        New(Option<f32>),
+        Tuple(&'a str, [f64; 2]),
+        Fields { nothing: Option<u8>, list: Vec<(Option<()>, f64)> },
+        Map(BTreeMap<&'a str, f64>),
+    }
+
+    #[test]
+    fn json_refuses_what_is_no_number_however_deep_and_names_the_remedy() {
+        for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            for refused in [
+                Codec::Json.encode(&number),
+                Codec::Json.encode(&Some(number)),
+                Codec::Json.encode(&vec![(None, 1.0), (Some("null"), number)]),
+                Codec::Json.encode(&Nested::New(Some(number as f32))),
+                Codec::Json.encode(&Nested::Tuple("x", [0.0, number])),
+                Codec::Json.encode(&Nested::Fields { nothing: None, list: vec![(Some(()), number)] }),
+                Codec::Json.encode(&Nested::Map(BTreeMap::from([("x", number)]))),
+            ] {
+                let error = refused.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Encode);
+                assert!(error.to_string().contains("codec=msgpack"), "{error}");
+            }
+            let read: Option<f64> =
+                Codec::MessagePack.decode(&Codec::MessagePack.encode(&number).unwrap()).unwrap();
+            assert_eq!(read.map(f64::to_bits), Some(number.to_bits()));
+        }
+        let nested =
+            Nested::Fields { nothing: None, list: vec![(Some(()), f64::MAX), (None, f64::MIN_POSITIVE)] };
+        let written = serde_json::to_vec(&nested).unwrap();
+        assert_eq!(Codec::Json.encode(&nested).unwrap(), written, "what is nothing is written as ever");
+        assert_eq!(Codec::Json.encode(&everything()).unwrap(), serde_json::to_vec(&everything()).unwrap());
+        // It can be gone through once only, and was.
+        let once = Once(std::cell::Cell::new(true));
+        assert_eq!(Codec::Json.encode(&once).unwrap(), "null");
+    }
+
+    struct Once(std::cell::Cell<bool>);
+
+    impl Serialize for Once {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            if self.0.replace(false) {
+                serializer.serialize_none()
+            } else {
+                Err(serde::ser::Error::custom("again"))
+            }
+        }
     }
 
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

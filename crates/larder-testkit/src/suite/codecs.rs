@@ -106,6 +106,16 @@ async fn what_a_codec_cannot_store_is_an_error_that_names_the_remedy(stage: Stag
     assert!(error.to_string().contains("codec=msgpack"), "{error}");
     assert_eq!(cache.get("key").await.unwrap(), Some("old".to_owned()));
     assert_eq!(cache.set("key", None::<u8>).await.unwrap_err().kind(), ErrorKind::Encode);
+    let cache = with(&stage, Codec::Json);
+    cache.set("key", 1.5).await.unwrap();
+    let error = cache.set("key", Some(f64::NAN)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Encode);
+    assert!(error.to_string().contains("codec=msgpack"), "{error}");
+    assert_eq!(cache.get("key").await.unwrap(), Some(1.5));
+    let made = cache.get_or_set("made", || async { f64::INFINITY }).await;
+    assert_eq!(made.unwrap_err().kind(), ErrorKind::Encode);
+    assert!(!cache.has_key("made").await.unwrap());
+    with(&stage, Codec::MessagePack).set("key", f64::INFINITY).await.unwrap();
 }
 
 /// Some text that pays to be compressed, and some that does not.
