@@ -51,20 +51,28 @@ pub(crate) fn rewrite<'s>(
             at = rest.find("#}").map_or(source.len(), |end| start + end + 2);
             continue;
         }
+        if raw.is_none() && rest.starts_with("{{") {
+            // What is left open is for the engine to complain of.
+            at = start + expression_end(rest).unwrap_or(2);
+            continue;
+        }
         if !rest.starts_with("{%") {
             at = start + 1;
+            continue;
+        }
+        if let Some(end) = raw {
+            // Nothing in there is code: a quote is no beginning of a string.
+            let inner = rest[2..].split_once("%}").map_or("", |(inner, _)| inner);
+            if trimmed(inner).0 == end {
+                raw = None;
+            }
+            at = start + 2;
             continue;
         }
         let Some(length) = block_end(rest) else { break };
         let (inner, trim) = trimmed(&rest[2..length - 2]);
         at = start + length;
         let word = inner.split_whitespace().next().unwrap_or_default();
-        if let Some(end) = raw {
-            if word == end {
-                raw = None;
-            }
-            continue;
-        }
         let line = || source[..start].matches('\n').count() + 1;
         let replaced = match word {
             "raw" => {
@@ -139,6 +147,26 @@ fn block_end(block: &str) -> Option<usize> {
             (Some(open), c) if c == open => quote = None,
             (None, '"' | '\'') => quote = Some(c),
             (None, '%') if block[at..].starts_with("%}") && at >= 2 => return Some(at + 2),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Where an expression that is printed ends: `}}` in quotes or within brackets does not end it.
+fn expression_end(expression: &str) -> Option<usize> {
+    let (mut depth, mut quote, mut escaped) = (0_usize, None, false);
+    for (at, c) in expression.char_indices().skip(2) {
+        match (quote, c) {
+            (Some(_), _) if escaped => escaped = false,
+            (Some(_), '\\') => escaped = true,
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), _) => {}
+            // Tera's third.
+            (None, '"' | '\'' | '`') => quote = Some(c),
+            (None, '(' | '[' | '{') => depth += 1,
+            (None, '}') if depth == 0 && expression[at..].starts_with("}}") => return Some(at + 2),
+            (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
             _ => {}
         }
     }
@@ -234,6 +262,21 @@ mod tests {
             ("{% raw %}{% cache %}{% endraw %}", "{% raw %}{% cache %}{% endraw %}"),
             ("{# {% cache %} #}{ { {{ x }}", "{# {% cache %} #}{ { {{ x }}"),
             ("{% cached 1 %}{%", "{% cached 1 %}{%"),
+            ("{{ '{#' }}{% cache 1 a %}x{% endcache %}", "{{ '{#' }}<0|1|a|[]|-|-|>x</>"),
+            ("{{ \"{% endcache %}\" }}", "{{ \"{% endcache %}\" }}"),
+            (
+                r"{{- '\' }}{% cache %}' ~ `{% load cache %}` -}}{% load cache %}",
+                r"{{- '\' }}{% cache %}' ~ `{% load cache %}` -}}",
+            ),
+            (
+                "{{ {'a': {'b': '{%'}} }}{% cache 1 a %}{{{}}}{% endcache %}",
+                "{{ {'a': {'b': '{%'}} }}<0|1|a|[]|-|-|>{{{}}}</>",
+            ),
+            ("{{ x {% cache 1 a %}{% endcache %}", "{{ x <0|1|a|[]|-|-|></>"),
+            (
+                "{% raw %}{{ {% it's %} {# {%- raw %}{% endraw x %}{%}{%- endraw %}{% load cache %}'",
+                "{% raw %}{{ {% it's %} {# {%- raw %}{% endraw x %}{%}{%- endraw %}'",
+            ),
             ("{%%}{%-%}{% cache 1 ü %}ü{% endcache %}", "{%%}{%-%}<0|1|ü|[]|-|-|>ü</>"),
         ] {
             assert_eq!(shown(source).as_deref(), Ok(result), "{source}");
@@ -257,7 +300,7 @@ mod tests {
 
     #[test]
     fn a_template_cut_anywhere_is_rewritten_or_refused() {
-        let whole = "ü{%- load cache %}{% cache 5 'ü' f(\"%}\\\"\") [ü using=ü -%}{# ü #}{% raw %}{%+endraw+%}{%endcache%}{{ü}}";
+        let whole = "ü{%- load cache %}{% cache 5 'ü' f(\"%}\\\"\") [ü using=ü -%}{# ü #}{% raw %}{%+endraw+%}{%endcache%}{{ü['}}\\'', \"ü\"]}}";
         for from in 0..whole.len() {
             for to in from..=whole.len() {
                 if let Some(part) = whole.get(from..to) {

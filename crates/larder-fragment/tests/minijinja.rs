@@ -317,3 +317,16 @@ fn nothing_secret_is_shown() {
     let fragment = larder_fragment::Fragment::new("f").vary_on(["hunter2"]).tags(["t"]);
     assert!(!format!("{fragment:?}").contains("hunter2"));
 }
+
+#[tokio::test]
+async fn what_stands_in_a_string_of_an_expression_is_no_tag() {
+    let site = Site::new();
+    let shown = |source: &str| site.html(source, context!()).unwrap();
+    assert_eq!(shown("{{ '{#' }}{% cache 500 a %}x{% endcache %}"), "{#x");
+    assert_eq!(
+        shown(r#"{{ "{% endcache %}" }}{% cache 500 b %}{{ '}}\'{%' }}{% endcache %}"#),
+        "{% endcache %}}}&#x27;{%"
+    );
+    assert_eq!(shown("{{ {'a': {'b': '{%'}}['a']['b'] }}{% cache 500 c %}x{% endcache %}"), "{%x");
+    assert_eq!(shown("{% raw %}{% it's %}{% endraw %}{% cache 500 d %}x{% endcache %}"), "{% it's %}x");
+}

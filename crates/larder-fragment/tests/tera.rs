@@ -161,3 +161,15 @@ fn a_tag_with_too_little_is_an_error_with_its_line() {
         assert!(error.contains("line 2"), "{error}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_in_a_string_of_an_expression_is_no_tag() {
+    let mut site = Site::new();
+    let mut shown = |source: &str| site.html(source, &[]).unwrap();
+    assert_eq!(shown("{{ '{#' }}{% cache 500 a %}x{% endcache %}"), "{#x");
+    assert_eq!(
+        shown("{{ `{% endcache %}` }}{% cache 500 b %}{{ '}}{%' }}{% endcache %}"),
+        "{% endcache %}}}{%"
+    );
+    assert_eq!(shown("{% raw %}{% it's %}{% endraw %}{% cache 500 d %}x{% endcache %}"), "{% it's %}x");
+}
