@@ -25,6 +25,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::body::Resumed;
+use crate::respond::bare;
 
 type EtagFn = Arc<dyn Fn(&Parts) -> Option<String> + Send + Sync>;
 type ModifiedFn = Arc<dyn Fn(&Parts) -> Option<SystemTime> + Send + Sync>;
@@ -181,13 +182,7 @@ impl Known {
     fn decide(&self, method: &Method, request: &HeaderMap, now: UnixMillis) -> Option<Response<Body>> {
         let etag = self.etag.as_ref().map(HeaderValue::as_bytes);
         let validators = Validators { etag, last_modified: self.modified, date: None };
-        let status = match evaluate_conditional(method, request, &validators, now) {
-            Precondition::Proceed => return None,
-            Precondition::NotModified => StatusCode::NOT_MODIFIED,
-            Precondition::Failed => StatusCode::PRECONDITION_FAILED,
-        };
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = status;
+        let response = without_content(evaluate_conditional(method, request, &validators, now))?;
         Some(self.label(method, response))
     }
 
@@ -203,6 +198,18 @@ impl Known {
         }
         response
     }
+}
+
+/// The answer to a condition that does not let a request through.
+pub(super) fn without_content(found: Precondition) -> Option<Response<Body>> {
+    let (status, body) = match found {
+        Precondition::Proceed => return None,
+        Precondition::NotModified => (StatusCode::NOT_MODIFIED, bare(&HeaderMap::new())),
+        Precondition::Failed => (StatusCode::PRECONDITION_FAILED, Body::empty()),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    Some(response)
 }
 
 /// `ConditionalGetMiddleware.process_response`: GET only.
@@ -253,7 +260,7 @@ pub(super) async fn after(
         Precondition::NotModified => {
             parts.status = StatusCode::NOT_MODIFIED;
             parts.headers = not_modified_headers(&parts.headers);
-            body = Body::empty();
+            body = bare(&parts.headers);
         }
         Precondition::Failed => {
             parts.status = StatusCode::PRECONDITION_FAILED;

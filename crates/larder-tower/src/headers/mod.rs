@@ -10,6 +10,9 @@ mod server_timing;
 mod service;
 mod vary_on;
 
+#[cfg(test)]
+mod tests;
+
 pub use cache_control::{CacheControlLayer, cache_control};
 pub use conditional_get::{ConditionalGetLayer, ConditionalGetService, conditional_get};
 pub use never_cache::{NeverCacheLayer, never_cache};

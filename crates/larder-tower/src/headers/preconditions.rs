@@ -19,7 +19,7 @@ use tower::ServiceExt as _;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::conditional_get::after;
+use super::conditional_get::{after, without_content};
 use crate::refresh::Refresh;
 
 type Later = Pin<Box<dyn Future<Output = Option<String>> + Send>>;
@@ -228,13 +228,7 @@ impl Known {
     fn decide(&self, method: &Method, request: &HeaderMap, now: UnixMillis) -> Option<Response<Body>> {
         let etag = self.etag.as_ref().map(HeaderValue::as_bytes);
         let validators = Validators { etag, last_modified: self.modified, date: None };
-        let status = match evaluate_conditional(method, request, &validators, now) {
-            Precondition::Proceed => return None,
-            Precondition::NotModified => StatusCode::NOT_MODIFIED,
-            Precondition::Failed => StatusCode::PRECONDITION_FAILED,
-        };
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = status;
+        let mut response = without_content(evaluate_conditional(method, request, &validators, now))?;
         self.label(response.headers_mut());
         Some(response)
     }
