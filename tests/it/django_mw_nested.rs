@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use axum::Router;
+use axum::routing::get as on_get;
 use http::Method;
 use http_body::Body as _;
 use larder::prelude::*;
@@ -11,7 +12,7 @@ use larder::site;
 use tower::ServiceBuilder;
 use tower_http::compression::CompressionLayer;
 
-use crate::support::{Answer, ask, clocked, get, get_with, origin, request, saying};
+use crate::support::{Answer, ask, clocked, get, get_with, memory, origin, request, saying};
 
 /// `cache_page` with these prefixes around each other, each on a cache of its own.
 fn nested(app: Router) -> (Router, Cache, Cache) {
@@ -160,5 +161,28 @@ async fn layers_on_one_cache_under_one_key_do_not_wait_for_themselves() {
         }
         assert!(ask(&app, get("/")).await.is_hit(), "{form}");
         assert_eq!(runs.count(), 2, "{form}: one HEAD, one GET");
+    }
+}
+
+#[tokio::test]
+async fn a_304_stays_without_content_and_coding_under_a_layer_that_compresses() {
+    let page = || on_get(async || ([("etag", "\"v\"")], "x".repeat(4096)));
+    let apps = [
+        ("page", Router::new().route("/", page().layer(cache_page(60).cache(memory())))),
+        ("site", larder::site(Router::new().route("/", page())).cache(memory()).into_router()),
+        ("conditional_get", Router::new().route("/", page().layer(larder::conditional_get()))),
+    ];
+    for (name, app) in apps {
+        let app = app.layer(CompressionLayer::new());
+        // The miss, and the hits after it.
+        for _ in 0..3 {
+            let fields = [("if-none-match", "\"v\""), ("accept-encoding", "gzip")];
+            let answer = ask(&app, get_with("/", &fields)).await;
+            assert_eq!((answer.status.as_u16(), answer.body.len()), (304, 0), "{name}");
+            assert_eq!(answer.field("content-encoding"), "", "{name}");
+            let answer = ask(&app, get_with("/", &fields[..1])).await;
+            assert_eq!((answer.status.as_u16(), answer.body.len()), (304, 0), "{name}");
+            assert_eq!(answer.field("content-length"), "", "{name}: nobody compresses for this client");
+        }
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct Facts {
     pub(crate) conditional: bool,
     /// `Range`, `If-Match` and their like: the answer may be for this request alone, so nobody waits for it.
     pub(crate) solo: bool,
+    /// `Accept-Encoding`: a middleware outside may compress what is answered.
+    pub(crate) coded: bool,
     /// Another Larder layer stands outside.
     pub(crate) nested: bool,
     /// `If-Match`, `If-Unmodified-Since`: only the origin may answer.
@@ -146,7 +148,8 @@ pub(crate) fn admit_noting<'a>(
             // The usual ones first: most requests end here for each of their fields.
             "connection" => connection(value.as_bytes(), headers)?,
             "host" => hosts.see(value),
-            "user-agent" | "accept" | "accept-encoding" | "accept-language" => {}
+            "user-agent" | "accept" | "accept-language" => {}
+            "accept-encoding" => facts.coded = true,
             "cookie" => facts.cookie = true,
             "authorization" => facts.credentials = true,
             "if-none-match" | "if-modified-since" => facts.conditional = true,

@@ -300,7 +300,7 @@ impl Lead {
                 respond::conditioned(parts.status, &parts.headers, facts, &self.visit.headers, now);
             if status == StatusCode::NOT_MODIFIED {
                 (parts.status, parts.headers) = (status, with_status(headers, &parts.headers));
-                let body = respond::bare(&parts.headers);
+                let body = respond::unchanged(facts.coded);
                 return Response::from_parts(parts, body);
             }
         }

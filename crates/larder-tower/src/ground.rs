@@ -340,7 +340,7 @@ impl Client {
         let (status, mut headers) =
             respond::conditioned_own(self.parts.status, headers, self.facts, &self.visit.headers, self.now);
         let body = if status == StatusCode::NOT_MODIFIED && self.parts.status != status {
-            respond::bare(&headers)
+            respond::unchanged(self.facts.coded)
         } else {
             body
         };

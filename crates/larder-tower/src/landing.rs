@@ -85,7 +85,7 @@ impl Landed {
             }
             LandedBody::Coming(shared) => {
                 let body = match status {
-                    StatusCode::NOT_MODIFIED => respond::bare(&headers),
+                    StatusCode::NOT_MODIFIED => respond::unchanged(facts.coded),
                     _ if facts.head => respond::bare(&headers),
                     _ => Body::new(shared.reader()?),
                 };

@@ -178,7 +178,13 @@ pub(crate) fn partial_only(headers: &mut HeaderMap) {
     headers.remove("content-md5");
 }
 
-/// The body of an answer to HEAD, and of a 304. Where no length is said it must not look like one of length zero, which a server would announce.
+/// The body of a 304, which has no length to announce. To a middleware that compresses, what has no length is a long one: where the client takes
+/// that, it is better announced as empty, as any other server under such a middleware does.
+pub(crate) fn unchanged(coded: bool) -> Body {
+    if coded { Body::empty() } else { Body::new(Resumed::default()) }
+}
+
+/// The body of an answer to HEAD. Where no length is said it must not look like one of length zero, which a server would announce.
 pub(crate) fn bare(headers: &HeaderMap) -> Body {
     match headers.contains_key(header::CONTENT_LENGTH) {
         true => Body::empty(),
@@ -195,7 +201,7 @@ pub(crate) fn finish(
     head_only: bool,
 ) -> Response<Body> {
     let body = if status == StatusCode::NOT_MODIFIED {
-        bare(&headers)
+        unchanged(facts.coded)
     } else if facts.head {
         if !head_only && status != StatusCode::NO_CONTENT && !headers.contains_key(header::CONTENT_LENGTH) {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));

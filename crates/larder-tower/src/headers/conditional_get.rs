@@ -25,7 +25,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::body::Resumed;
-use crate::respond::bare;
+use crate::respond::unchanged;
 
 type EtagFn = Arc<dyn Fn(&Parts) -> Option<String> + Send + Sync>;
 type ModifiedFn = Arc<dyn Fn(&Parts) -> Option<SystemTime> + Send + Sync>;
@@ -182,7 +182,7 @@ impl Known {
     fn decide(&self, method: &Method, request: &HeaderMap, now: UnixMillis) -> Option<Response<Body>> {
         let etag = self.etag.as_ref().map(HeaderValue::as_bytes);
         let validators = Validators { etag, last_modified: self.modified, date: None };
-        let response = without_content(evaluate_conditional(method, request, &validators, now))?;
+        let response = without_content(evaluate_conditional(method, request, &validators, now), request)?;
         Some(self.label(method, response))
     }
 
@@ -201,10 +201,12 @@ impl Known {
 }
 
 /// The answer to a condition that does not let a request through.
-pub(super) fn without_content(found: Precondition) -> Option<Response<Body>> {
+pub(super) fn without_content(found: Precondition, request: &HeaderMap) -> Option<Response<Body>> {
     let (status, body) = match found {
         Precondition::Proceed => return None,
-        Precondition::NotModified => (StatusCode::NOT_MODIFIED, bare(&HeaderMap::new())),
+        Precondition::NotModified => {
+            (StatusCode::NOT_MODIFIED, unchanged(request.contains_key(header::ACCEPT_ENCODING)))
+        }
         Precondition::Failed => (StatusCode::PRECONDITION_FAILED, Body::empty()),
     };
     let mut response = Response::new(body);
@@ -260,7 +262,7 @@ pub(super) async fn after(
         Precondition::NotModified => {
             parts.status = StatusCode::NOT_MODIFIED;
             parts.headers = not_modified_headers(&parts.headers);
-            body = bare(&parts.headers);
+            body = unchanged(request.contains_key(header::ACCEPT_ENCODING));
         }
         Precondition::Failed => {
             parts.status = StatusCode::PRECONDITION_FAILED;

@@ -228,7 +228,7 @@ impl Known {
     fn decide(&self, method: &Method, request: &HeaderMap, now: UnixMillis) -> Option<Response<Body>> {
         let etag = self.etag.as_ref().map(HeaderValue::as_bytes);
         let validators = Validators { etag, last_modified: self.modified, date: None };
-        let mut response = without_content(evaluate_conditional(method, request, &validators, now))?;
+        let mut response = without_content(evaluate_conditional(method, request, &validators, now), request)?;
         self.label(response.headers_mut());
         Some(response)
     }
