@@ -98,7 +98,8 @@ impl Cache {
     /// # Errors
     /// When awaited: [`NotFound`](ErrorKind::NotFound) if there is none (nothing is created, unless
     /// [`ignore_key_check`](Incr::ignore_key_check) is said), [`Value`](ErrorKind::Value) if it is not
-    /// an integer or would overflow, what the backend gives, and [`Deadline`](ErrorKind::Deadline).
+    /// an integer or would overflow, [`Unsupported`](ErrorKind::Unsupported) if the backend can't count or, for one that is kept beyond
+    /// its timeout, compare and set, what the backend gives, and [`Deadline`](ErrorKind::Deadline).
     pub fn incr<'a>(&'a self, key: &'a str, delta: i64) -> Incr<'a> {
         Incr { cache: self, key, version: None, delta: Some(delta), creates: false }
     }
