@@ -1,6 +1,6 @@
 //! The default key: whose value it is, in full.
 
-use larder_core::{Error, ErrorKind};
+use larder_core::{Codec, Error, ErrorKind};
 use serde::Serialize;
 
 /// What can be a part of a default key: whatever serialises.
@@ -17,7 +17,8 @@ pub trait KeyPart {
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + ?Sized> KeyPart for T {
     fn write(&self) -> Result<Vec<u8>, Error> {
-        serde_json::to_vec(self).map_err(|error| {
+        // As values are: JSON has one word for what is missing and for what is no number.
+        Codec::Json.encode(self).map(Vec::from).map_err(|error| {
             let what =
                 "an argument of a cached function can't be serialised for its key; give the key, or skip it";
             Error::new(ErrorKind::Encode, what).with_source(error)
@@ -115,6 +116,9 @@ mod tests {
     fn what_does_not_serialise_is_an_error_and_no_key() {
         let bad = std::collections::HashMap::from([((1, 2), 3)]);
         assert_eq!(KeyParts::of("m", "f").part(&bad).part(&1).key().unwrap_err().kind(), ErrorKind::Encode);
+        for no_number in [f64::NAN, f64::INFINITY] {
+            assert!(KeyParts::of("m", "f").part(&no_number).key().is_err(), "it would be the key of None");
+        }
     }
 
     #[test]
