@@ -102,6 +102,22 @@ async fn a_field_that_names_the_user_here_can_be_told_to_the_layer() {
 }
 
 #[tokio::test]
+async fn a_field_that_names_the_user_may_be_one_that_every_request_has() {
+    for name in ["user-agent", "accept-language", "upgrade", "x-host", "x-real-account"] {
+        let (app, _) = origin(move |_, request| {
+            format!("{:?}", request.headers.get(name).and_then(|value| value.to_str().ok()))
+        });
+        let app = app.layer(cache_page(60).cache(memory()).identity_headers([name]));
+        for (user, hit) in [("alice", false), ("bob", false), ("alice", true)] {
+            let answer = ask(&app, get_with("/", &[(name, user)])).await;
+            assert_eq!((answer.text(), answer.is_hit()), (&*format!("Some({user:?})"), hit), "{name}");
+            assert!(answer.field("cache-control").contains("private"), "{name}");
+        }
+        assert_eq!(ask(&app, get("/")).await.text(), "None", "{name}");
+    }
+}
+
+#[tokio::test]
 async fn an_anonymous_page_is_not_served_to_who_names_a_user_nor_the_other_way_round() {
     let (app, runs) = whoami();
     let app = app.layer(cache_page(60).cache(memory()));

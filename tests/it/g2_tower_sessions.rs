@@ -164,6 +164,35 @@ async fn what_is_not_stored_says_whose_it_is_too() {
 }
 
 #[tokio::test]
+async fn what_changed_a_session_is_its_visitors_alone_for_caches_in_front_too() {
+    let count = |session: Session| async move {
+        let visits = visits(session, Runs::default()).await;
+        ([("cache-control", "max-age=100")], visits)
+    };
+    let inside = on_get(count).layer(cache_page(60).cache(memory()));
+    let passed = on_get(count).layer(cache_page(60).cache(memory()));
+    let changed = from_fn(async |session: Session, request: Request, next: Next| {
+        session.insert("seen", true).await.expect("a store");
+        next.run(request).await
+    });
+    let app = Router::new()
+        .route("/changed", inside)
+        .route("/changed-before", passed.layer(changed))
+        .layer(SessionManagerLayer::new(MemoryStore::default()).with_secure(false));
+    for path in ["/changed", "/changed-before"] {
+        let first = ask(&app, get(path)).await;
+        let cookie = first.field("set-cookie");
+        let cookie = cookie.split(';').next().expect("a pair");
+        let back = ask(&app, get_with(path, &[("cookie", cookie)])).await;
+        assert_eq!((first.text(), back.text()), ("visit 1", "visit 2"), "{path}");
+        for answer in [first, back] {
+            let said = (answer.field("cache-control"), answer.field("vary"));
+            assert_eq!((&*said.0, &*said.1), ("max-age=100, private", "Cookie"), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_public_by_its_own_word_stays_so_though_it_is_not_stored() {
     let page = on_get(async |_: Session| (StatusCode::NOT_FOUND, [("cache-control", "public, max-age=9")]));
     let app = Router::new()

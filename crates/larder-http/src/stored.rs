@@ -85,21 +85,6 @@ impl StoredResponse {
     pub fn decode(bytes: Bytes) -> Result<StoredResponse, WireError> {
         wire_v1::decode(bytes)
     }
-
-    /// About how many bytes it takes in memory: fields, key, body and their bookkeeping.
-    #[must_use]
-    pub fn weight(&self) -> usize {
-        // A field costs its hash slot and two handles to shared bytes beside its text.
-        const PER_FIELD: usize = 96;
-        let fields = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + PER_FIELD);
-        let vary = self.meta.vary.iter().map(|name| name.as_str().len() + size_of::<HeaderName>());
-        size_of::<StoredResponse>()
-            + fields.sum::<usize>()
-            + vary.sum::<usize>()
-            + self.meta.key.len()
-            + self.meta.forms.iter().map(|form| size_of::<Form>() + form.body.len()).sum::<usize>()
-            + self.body.len()
-    }
 }
 
 // Keys and values may hold what belongs to one user, so neither is printed.
@@ -182,17 +167,5 @@ mod tests {
         let text = format!("{:?}", secret());
         assert!(text.contains("etag") && text.contains("body_len: 7"), "{text}");
         assert!(!text.contains("hunter2"), "{text}");
-    }
-
-    #[test]
-    fn weight_grows_with_fields_key_and_body() {
-        let small = secret();
-        let mut large = small.clone();
-        large.body = Bytes::from(vec![0; 1007]);
-        assert_eq!(large.weight() - small.weight(), 1000);
-        large.meta.key = Bytes::from(vec![0; 107]);
-        assert_eq!(large.weight() - small.weight(), 1100);
-        large.headers.append("x-a", HeaderValue::from_static("abc"));
-        assert!(large.weight() - small.weight() >= 1106);
     }
 }

@@ -98,9 +98,12 @@ impl Lead {
                 {
                     self.patch_unstored(&mut parts, now);
                 }
-                match reason {
-                    Reason::SessionModified => patch_vary(&mut parts.headers, ["Cookie"]),
-                    _ => Whose::of_visit(&self.visit).say(&mut parts.headers),
+                if reason == Reason::SessionModified {
+                    Whose::changed().say(&mut parts.headers);
+                    // Django's sessions say it whatever the page says.
+                    patch_vary(&mut parts.headers, ["Cookie"]);
+                } else {
+                    Whose::of_visit(&self.visit).say(&mut parts.headers);
                 }
                 let said = if self.passed { Reason::HitForMiss } else { reason };
                 say(&mut parts.headers, self.forward, Some(said));

@@ -10,7 +10,7 @@ use larder_http::{CacheStatus, Forward, Precondition, evaluate_cached, not_modif
 use crate::admit::Facts;
 use crate::body::Resumed;
 use crate::coded;
-use crate::kept::{self, Page, ROOM};
+use crate::kept::{self, Page};
 use crate::outer::Added;
 use crate::words;
 
@@ -106,8 +106,20 @@ pub(crate) fn conditioned(
     if let Some(headers) = not_modified(status, headers, facts, request, now) {
         return (StatusCode::NOT_MODIFIED, headers);
     }
-    let mut headers = headers.clone();
-    headers.remove(ROOM);
+    (status, headers.clone())
+}
+
+/// The same of fields that nobody else needs.
+pub(crate) fn conditioned_own(
+    status: StatusCode,
+    headers: HeaderMap,
+    facts: Facts,
+    request: &HeaderMap,
+    now: UnixMillis,
+) -> (StatusCode, HeaderMap) {
+    if facts.conditional {
+        return conditioned(status, &headers, facts, request, now);
+    }
     (status, headers)
 }
 
@@ -125,21 +137,6 @@ fn not_modified(
         && status.is_success()
         && evaluate_cached(&method, request, headers, now) == Precondition::NotModified;
     unchanged.then(|| not_modified_headers(headers))
-}
-
-/// The same of fields that nobody else needs.
-pub(crate) fn conditioned_own(
-    status: StatusCode,
-    mut headers: HeaderMap,
-    facts: Facts,
-    request: &HeaderMap,
-    now: UnixMillis,
-) -> (StatusCode, HeaderMap) {
-    if facts.conditional {
-        return conditioned(status, &headers, facts, request, now);
-    }
-    headers.remove(ROOM);
-    (status, headers)
 }
 
 /// The status and body for a range of a whole body; its fields are set.

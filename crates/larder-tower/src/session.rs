@@ -77,18 +77,23 @@ impl OnRequest {
 pub(crate) struct Whose {
     /// A session stands on the request.
     session: bool,
-    /// It has an id, or something else names the user.
+    /// It has an id or was changed, or something else names the user.
     named: bool,
 }
 
 impl Whose {
     pub(crate) fn of(extensions: &Extensions) -> Self {
-        let OnRequest { is_there, named, .. } = OnRequest::of(extensions);
-        Self { session: is_there, named: named.is_some() }
+        let OnRequest { is_there, named, is_new } = OnRequest::of(extensions);
+        Self { session: is_there, named: named.is_some() || is_new }
     }
 
     pub(crate) fn of_visit(visit: &Visit) -> Self {
         Self { session: visit.facts.session, named: visit.identity.is_credentialed() }
+    }
+
+    /// Of one whose session changed while it was made: what it says may be the change, and its visitor may have had no name before.
+    pub(crate) fn changed() -> Self {
+        Self { session: true, named: true }
     }
 
     /// Says it as a page that is stored does: what a handler read from its session came by the cookie.

@@ -35,7 +35,7 @@ const MORE: usize = 3;
 
 /// Stands in stored pages and nowhere else: a field that no response has (RFC 9110, section 10.1.4). A copy of the fields has room for as many as
 /// there are, so taking it out leaves some for the length that a server adds.
-pub(crate) const ROOM: HeaderName = header::TE;
+const ROOM: HeaderName = header::TE;
 
 /// A stored page.
 #[derive(Clone)]
