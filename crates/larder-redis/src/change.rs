@@ -13,6 +13,8 @@ use crate::store::Store;
 
 /// How often a condition is looked at again because somebody else was quicker.
 const TRIES: usize = 4;
+/// The same where giving up is an error: whoever was quicker got on, and the cache's deadline comes first.
+const MORE_TRIES: usize = 100;
 
 /// One operation on one key.
 #[derive(Debug)]
@@ -94,7 +96,7 @@ impl Change<'_> {
             Some(entry) => Put::of(entry, self.store, self.now)?,
             None => Put::nothing(),
         };
-        for _ in 0..TRIES {
+        for _ in 0..MORE_TRIES {
             let Some(seen) = self.look().await? else { return Ok(false) };
             let State::Valid(there) = &seen.state else { return Ok(false) };
             if there.value().to_bytes()? != expected {
@@ -148,12 +150,15 @@ impl Change<'_> {
     pub(crate) async fn incr(&self, delta: i64) -> Result<Option<i64>, Error> {
         let mut head = Bytes::new();
         let mut looks = !self.store.is_whole();
-        for _ in 0..TRIES {
+        for _ in 0..MORE_TRIES {
             if looks {
-                match self.look().await? {
-                    Some(seen) if matches!(seen.state, State::Valid(_)) => head = seen.line(),
-                    _ => return Ok(None),
+                let Some(seen) = self.look().await? else { return Ok(None) };
+                let State::Valid(there) = &seen.state else { return Ok(None) };
+                // What is no integer is not asked about again, however often it is replaced meanwhile by what is none either.
+                if integer(&there.value().to_bytes()?).is_none() {
+                    return Err(uncountable());
                 }
+                head = seen.line();
             }
             let words = vec![
                 Word::number(delta),
@@ -166,17 +171,16 @@ impl Change<'_> {
             match code {
                 0 => return Ok(None),
                 1 => return Ok(integer(&sum)),
-                2 => {
-                    return Err(Error::new(
-                        ErrorKind::Value,
-                        "the stored value is not an integer, or the sum would overflow",
-                    ));
-                }
+                2 => return Err(uncountable()),
                 _ => looks = true,
             }
         }
         Err(Error::new(ErrorKind::Backend, "the value changed each time it was to be counted on"))
     }
+}
+
+fn uncountable() -> Error {
+    Error::new(ErrorKind::Value, "the stored value is not an integer, or the sum would overflow")
 }
 
 /// Removes entries of one namespace, and tells how many of them were valid. One step if their tags were guessed.
