@@ -116,13 +116,13 @@ impl Key {
         let mut identity = front(space, version);
         identity.extend(kind.as_bytes());
         identity.push(b'.');
-        KeyBuilder { hashed_from: end(&identity), identity, group: 0 }
+        KeyBuilder(Self { hashed_from: end(&identity), identity, group: 0 })
     }
 
     /// Goes on building: the key of something that belongs to this one.
     pub fn extend(&self) -> KeyBuilder {
         let group = if self.group == 0 { end(&self.identity) } else { self.group };
-        KeyBuilder { identity: self.identity.clone(), hashed_from: self.hashed_from, group }
+        KeyBuilder(Self { identity: self.identity.clone(), hashed_from: self.hashed_from, group })
     }
 
     /// A record of the namespace itself (tags, fence): `prefix:kind:name`. `kind` is not a number, so it is never
@@ -220,11 +220,7 @@ impl fmt::Debug for Key {
 
 /// Builds a key out of parts that can't run into each other: each is written with its length.
 #[derive(Clone, Debug)]
-pub struct KeyBuilder {
-    identity: Text,
-    hashed_from: u32,
-    group: u32,
-}
+pub struct KeyBuilder(Key);
 
 /// Nothing is hashed.
 const NOWHERE: u32 = u32::MAX;
@@ -240,14 +236,14 @@ impl KeyBuilder {
     pub fn part(&mut self, bytes: &[u8]) -> &mut Self {
         // A length below 255 is one byte, else 255 and eight more: unambiguous, and short for what is usual.
         match u8::try_from(bytes.len()) {
-            Ok(short) if short < u8::MAX => self.identity.push(short),
+            Ok(short) if short < u8::MAX => self.0.identity.push(short),
             _ => {
-                self.identity.push(u8::MAX);
-                self.identity.extend(&(bytes.len() as u64).to_be_bytes());
+                self.0.identity.push(u8::MAX);
+                self.0.identity.extend(&(bytes.len() as u64).to_be_bytes());
             }
         }
         if !bytes.is_empty() {
-            self.identity.extend(bytes);
+            self.0.identity.extend(bytes);
         }
         self
     }
@@ -255,23 +251,28 @@ impl KeyBuilder {
     /// Adds a byte that separates groups of parts or stands for a small number.
     #[inline]
     pub fn mark(&mut self, byte: u8) -> &mut Self {
-        self.identity.push(byte);
+        self.0.identity.push(byte);
         self
     }
 
     /// What it holds so far.
     pub fn identity(&self) -> &[u8] {
-        &self.identity
+        &self.0.identity
     }
 
     /// The key as it is now; the builder may go on.
     pub fn key(&self) -> Key {
-        self.clone().build()
+        self.0.clone()
+    }
+
+    /// The key as it is now, where it stands.
+    pub fn as_key(&self) -> &Key {
+        &self.0
     }
 
     /// The finished key.
     pub fn build(self) -> Key {
-        Key { identity: self.identity, hashed_from: self.hashed_from, group: self.group }
+        self.0
     }
 }
 

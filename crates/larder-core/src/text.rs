@@ -4,7 +4,6 @@ use std::ops::Deref;
 
 const INLINE: usize = 191;
 
-#[derive(Clone)]
 pub(crate) enum Text {
     Inline { len: u8, bytes: [u8; INLINE] },
     Heap(Vec<u8>),
@@ -57,6 +56,16 @@ impl Text {
         if let Self::Heap(heap) = self {
             heap.extend_from_slice(more);
         }
+    }
+}
+
+impl Clone for Text {
+    // Copies what there is, not the room: most keys are cloned to be gone on with, and written where they are needed.
+    #[inline]
+    fn clone(&self) -> Self {
+        let mut text = Self::new();
+        text.extend(self);
+        text
     }
 }
 

@@ -32,6 +32,12 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
+    /// Whether a stored page is the answer just as it is.
+    #[inline]
+    pub(crate) fn is_plain(self) -> bool {
+        !(self.head || self.conditional || self.solo || self.nested)
+    }
+
     /// On what a page is keyed that is for this visitor only, for `Cache-Status`.
     pub(crate) fn keyed(self) -> &'static str {
         let reason = match (self.credentials, self.only_session) {

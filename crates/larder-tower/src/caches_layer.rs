@@ -14,6 +14,7 @@ use tower_service::Service;
 
 use crate::again::{Again, Wants, head_of};
 use crate::cacheable::Cacheable;
+use crate::marks::mark;
 use crate::outer::{Judge, Outer};
 
 /// Puts [`Caches`] on every request, for the caching layers inside, and stands outside of whatever middleware may make a response private after
@@ -97,7 +98,7 @@ where
                     Again::new(head_of(&request), move |request| service.oneshot(request))
                 });
                 let judge = Judge::new(&self.wants, again.flatten());
-                request.extensions_mut().insert(judge.ear());
+                mark(request.extensions_mut(), judge.ear());
                 Some(judge)
             }
         };

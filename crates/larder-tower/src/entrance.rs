@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use http::request::Parts;
-use http::{HeaderMap, Response};
+use http::{Extensions, HeaderMap, Response};
 use larder_core::UnixMillis;
 use larder_http::Reason;
 
@@ -10,12 +10,12 @@ use crate::admit::{Facts, Hosts, admit_noting};
 use crate::engine::Engine;
 use crate::identity::{Identity, Whence};
 use crate::lookup::{Near, look_near};
-use crate::outer::{Enclosed, Outer, Waits};
-use crate::refresh::Refresh;
+use crate::marks::Marks;
+use crate::outer::{Outer, Waits};
 use crate::respond;
 use crate::seek::Seek;
 use crate::session::OnRequest;
-use crate::settings::Level;
+use crate::settings::{Level, Settings};
 use crate::stale::Role;
 use crate::which::{Chosen, Handle, choose};
 
@@ -36,7 +36,9 @@ pub(crate) enum Entrance {
 /// A request that was admitted, sorted out; it was not looked for yet.
 struct Sorted<'a> {
     cache: Handle<'a>,
-    identity: Identity,
+    own_id: bool,
+    marks: Marks<'a>,
+    hosts: Hosts<'a>,
     facts: Facts,
     began: UnixMillis,
     role: Role,
@@ -44,8 +46,31 @@ struct Sorted<'a> {
 
 impl Sorted<'_> {
     /// Whether a stored page may be its answer, whatever else there is.
+    #[inline]
     fn may_be_answered(&self) -> bool {
         !self.facts.precondition && !self.facts.refresh && self.role.is_ordinary()
+    }
+
+    #[inline(always)]
+    fn identity(&mut self, settings: &Settings, parts: &Parts) -> Identity {
+        let whence = Whence::seen(&parts.uri, self.marks.original, self.hosts);
+        Identity::of_whence(settings, &self.cache, self.own_id, parts, self.facts, &whence)
+    }
+
+    /// Puts the session into the identity; `Err`: it can't have one that tells it from others.
+    #[inline(always)]
+    fn complete(&mut self, identity: &mut Identity, extensions: &Extensions) -> Result<(), Reason> {
+        if identity.is_refused() {
+            return Err(Reason::KeyFnRefused);
+        }
+        if self.marks.session {
+            let session = OnRequest::of(extensions);
+            if session.is_new {
+                return Err(Reason::SessionModified);
+            }
+            identity.see_session(&session, &mut self.facts);
+        }
+        Ok(())
     }
 }
 
@@ -57,9 +82,13 @@ impl Engine {
             Ok(sorted) => sorted,
             Err(reason) => return Entrance::Bypass(reason),
         };
+        let mut identity = sorted.identity(settings, parts);
+        if let Err(reason) = sorted.complete(&mut identity, &parts.extensions) {
+            return Entrance::Bypass(reason);
+        }
         if answer
             && sorted.may_be_answered()
-            && let Some(near) = self.hit_now(&sorted, &parts.headers)
+            && let Some(near) = self.hit_now(&sorted, &identity, &parts.headers)
             && let Some(page) = near.hit()
         {
             if !settings.stale.is_early(&page.meta, sorted.began) {
@@ -67,7 +96,7 @@ impl Engine {
             }
             sorted.role = Role::Early;
         }
-        Entrance::Seek(self.seek(sorted, parts))
+        self.seek(sorted, identity, parts)
     }
 
     /// The answer to a request that has one in the cache which needs no waiting. Whatever else becomes of it, [`enter`](Self::enter) says.
@@ -76,8 +105,13 @@ impl Engine {
         if self.settings().stale.throws_dice() {
             return None;
         }
-        let sorted = self.sort_out(parts, has_body).ok().filter(Sorted::may_be_answered)?;
-        let near = self.hit_now(&sorted, &parts.headers)?;
+        let mut sorted = self.sort_out(parts, has_body).ok()?;
+        if !sorted.may_be_answered() {
+            return None;
+        }
+        let mut identity = sorted.identity(self.settings(), parts);
+        sorted.complete(&mut identity, &parts.extensions).ok()?;
+        let near = self.hit_now(&sorted, &identity, &parts.headers)?;
         Some(respond::from_stored(near.hit()?, sorted.facts, &parts.headers, sorted.began))
     }
 
@@ -92,28 +126,19 @@ impl Engine {
         if settings.timeout.is_zero() && settings.level == Level::Page && settings.timeout_fn.is_none() {
             return Err(Reason::ZeroTimeout);
         }
+        let marks = Marks::of(extensions);
         let Some(Chosen { cache, own_id }) = choose(settings, extensions) else {
             return Err(Reason::NoSuchCache);
         };
-        facts.nested = extensions.get::<Enclosed>().is_some() || extensions.get::<Outer>().is_some();
-        facts.refresh = Refresh::is_asked(extensions);
-        let whence = Whence::with(parts, hosts);
-        let mut identity = Identity::of_whence(settings, &cache, own_id, parts, facts, &whence);
-        if identity.is_refused() {
-            return Err(Reason::KeyFnRefused);
-        }
-        let session = OnRequest::of(extensions);
-        if session.is_new {
-            return Err(Reason::SessionModified);
-        }
-        identity.see_session(&session, &mut facts);
+        (facts.nested, facts.refresh) = (marks.nested, marks.refresh);
         let began = cache.clock().now();
-        let role = Role::of(extensions, settings);
-        Ok(Sorted { cache, identity, facts, began, role })
+        let role = Role::marked(marks.renewing, settings);
+        Ok(Sorted { cache, own_id, marks, hosts, facts, began, role })
     }
 
-    fn seek(&self, sorted: Sorted<'_>, parts: &Parts) -> Seek {
-        let Sorted { cache, identity, facts, began, role } = sorted;
+    #[inline(never)]
+    fn seek(&self, sorted: Sorted<'_>, identity: Identity, parts: &Parts) -> Entrance {
+        let Sorted { cache, facts, began, role, .. } = sorted;
         if self.settings().stale.refreshes()
             && let Some(outer) = parts.extensions.get::<Outer>()
         {
@@ -123,11 +148,12 @@ impl Engine {
             Role::Renewal(_) => cache.beside_requests(),
             _ => Waits::handle(&parts.extensions, &cache),
         };
-        Seek { engine: self.clone(), cache, identity, facts, began, role }
+        Entrance::Seek(Seek { engine: self.clone(), cache, identity, facts, began, role })
     }
 
-    fn hit_now(&self, sorted: &Sorted<'_>, headers: &HeaderMap) -> Option<Near> {
-        let Sorted { cache, identity, began: now, .. } = sorted;
+    #[inline(always)]
+    fn hit_now(&self, sorted: &Sorted<'_>, identity: &Identity, headers: &HeaderMap) -> Option<Near> {
+        let Sorted { cache, began: now, .. } = sorted;
         let (limit, now) = (self.settings().max_variants, *now);
         let near = look_near(cache, identity, headers, limit, now)?;
         if near.hit().is_some() || !sorted.facts.head {

@@ -32,7 +32,7 @@ pub(crate) type Digest = [u8; 32];
 /// The identity of one request.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
-    primary: Key,
+    primary: KeyBuilder,
     /// How much of `primary` is the URL.
     url_len: usize,
     /// The cookies that count, if they are not simply all of them; `Some("")`: none.
@@ -62,29 +62,61 @@ impl Identity {
         facts: Facts,
         whence: &Whence<'_>,
     ) -> Self {
-        let (primary, url_len, refused) = primary(settings, cache, own_id, parts, facts, whence);
-        let (mut cookies, mut digest) = (None, None);
-        // A shared cache goes by what the response says: Vary, private, and the rule for Authorization.
-        if (facts.cookie || facts.credentials) && !settings.policy.is_shared() {
-            let counted = counted_cookies(settings, &parts.headers);
-            digest = credentials(settings, &parts.headers, counted.as_ref().map(|(value, _)| &**value));
-            cookies = match counted {
-                // A filtered Cookie line is made of bytes of a valid one, so it is one.
-                Some((value, true)) => {
-                    Some(HeaderValue::from_bytes(&value).unwrap_or(HeaderValue::from_static("")))
-                }
-                _ => None,
-            };
-        }
-        Self {
-            primary,
-            url_len,
-            cookies,
-            digest,
+        // It is put together where it stays: it is large, and each request has one.
+        let mut identity = Self {
+            primary: front(settings, cache, own_id),
+            url_len: 0,
+            cookies: None,
+            digest: None,
             unordered: settings.policy.is_shared(),
             inner: None,
-            refused,
+            refused: false,
+        };
+        identity.spell(settings, cache, parts, facts, whence);
+        // A shared cache goes by what the response says: Vary, private, and the rule for Authorization.
+        if (facts.cookie || facts.credentials) && !settings.policy.is_shared() {
+            identity.see_credentials(settings, &parts.headers);
         }
+        identity
+    }
+
+    /// Adds to how the key begins all that it names a page by.
+    fn spell(
+        &mut self,
+        settings: &Settings,
+        cache: &Cache,
+        parts: &Parts,
+        facts: Facts,
+        whence: &Whence<'_>,
+    ) {
+        let b = &mut self.primary;
+        url(b, settings, cache, &parts.uri, whence);
+        self.url_len = b.identity().len();
+        b.mark(b's').part(parts.uri.scheme_str().unwrap_or("").as_bytes());
+        // Where a handler could read another Host than the URL's, all lines count.
+        let Whence { authority, host, more, .. } = *whence;
+        let alike = authority.is_none() || host.is_none() || authority == host;
+        // An empty line is not none: a handler can tell the two.
+        let hosts = !alike || host == Some(b"") || more;
+        if hosts || facts.routing {
+            spell_routing(b, parts, hosts, facts.routing);
+        }
+        if !settings.key_fns.is_empty() || !settings.later.is_empty() {
+            self.refused = !spell_told(b, settings, parts);
+        }
+    }
+
+    #[inline(never)]
+    fn see_credentials(&mut self, settings: &Settings, headers: &HeaderMap) {
+        let counted = counted_cookies(settings, headers);
+        self.digest = credentials(settings, headers, counted.as_ref().map(|(value, _)| &**value));
+        self.cookies = match counted {
+            // A filtered Cookie line is made of bytes of a valid one, so it is one.
+            Some((value, true)) => {
+                Some(HeaderValue::from_bytes(&value).unwrap_or(HeaderValue::from_static("")))
+            }
+            _ => None,
+        };
     }
 
     /// The host and path of a request's URL, as its key has them.
@@ -116,9 +148,9 @@ impl Identity {
     /// Adds what the application sees, where a middleware between the pair rewrote URL or headers.
     pub(crate) fn seen_inside(&mut self, settings: &Settings, outside: &HeaderMap, uri: &Uri, parts: &Parts) {
         if *uri != parts.uri {
-            let mut b = self.primary.extend();
+            let mut b = self.primary.as_key().extend();
             b.mark(b'i').part(path_and_query(&parts.uri));
-            self.primary = b.build();
+            self.primary = b;
         }
         if *outside != parts.headers {
             // It may have named the user, by a client's certificate say.
@@ -152,30 +184,30 @@ impl Identity {
     /// The same request, of which only a HEAD was seen.
     pub(crate) fn head_twin(&self) -> Self {
         let mut twin = self.clone();
-        let mut b = twin.primary.extend();
+        let mut b = twin.primary.as_key().extend();
         b.mark(b'H');
-        twin.primary = b.build();
+        twin.primary = b;
         twin
     }
 
     /// The same request, of whose answer only parts were seen.
     pub(crate) fn part_twin(&self) -> Self {
         let mut twin = self.clone();
-        let mut b = twin.primary.extend();
+        let mut b = twin.primary.as_key().extend();
         b.mark(b'R');
-        twin.primary = b.build();
+        twin.primary = b;
         twin
     }
 
     /// The same request with content that it is keyed on (QUERY).
     pub(crate) fn with_content(&self, described: &[(&str, &[u8])], digest: &[u8]) -> Self {
         let mut with = self.clone();
-        let mut b = with.primary.extend();
+        let mut b = with.primary.as_key().extend();
         b.mark(b'Q').part(digest);
         for (name, line) in described {
             b.mark(b'q').part(name.as_bytes()).part(line);
         }
-        with.primary = b.build();
+        with.primary = b;
         with
     }
 
@@ -196,7 +228,7 @@ impl Identity {
 
     /// The key of the URL's record.
     pub(crate) fn primary_key(&self) -> &Key {
-        &self.primary
+        self.primary.as_key()
     }
 
     /// The tag under which every page of this URL stands, with all its variants.
@@ -227,7 +259,7 @@ impl Identity {
 
     /// The identity of one variant: the fields' values, and the credentials unless the page is for everybody.
     pub(crate) fn variant(&self, fields: &VaryFields, headers: &HeaderMap, everybody: bool) -> Variant {
-        let mut b = self.primary.extend();
+        let mut b = self.primary.as_key().extend();
         b.mark(b'v');
         for name in fields.iter() {
             b.mark(b'=').part(name.as_str().as_bytes());
@@ -295,7 +327,7 @@ impl Variant {
 
     /// The slot of this number.
     pub(crate) fn slot(&self, primary: &Identity, place: u32) -> Key {
-        let mut b = primary.primary.extend();
+        let mut b = primary.primary.as_key().extend();
         b.mark(if self.credentialed { b'C' } else { b'A' }).part(&place.to_le_bytes());
         b.build()
     }
@@ -318,7 +350,9 @@ pub(crate) fn url_tag(
     uri: &Uri,
     whence: &Whence<'_>,
 ) -> larder_core::Tag {
-    tag(url(settings, cache, own_id, uri, whence).identity())
+    let mut b = front(settings, cache, own_id);
+    url(&mut b, settings, cache, uri, whence);
+    tag(b.identity())
 }
 
 fn tag(url: &[u8]) -> larder_core::Tag {
@@ -333,34 +367,37 @@ fn tag(url: &[u8]) -> larder_core::Tag {
 }
 
 /// The URL, as a write names it too: without the scheme, which only HTTP/2 tells, and without what a page's key has besides.
-fn url(settings: &Settings, cache: &Cache, own_id: bool, inner: &Uri, whence: &Whence<'_>) -> KeyBuilder {
-    let mut b = front(settings, cache, own_id);
-    // A write is not narrowed itself, and drops the pages of what its URL is narrowed to.
+fn url(b: &mut KeyBuilder, settings: &Settings, cache: &Cache, inner: &Uri, whence: &Whence<'_>) {
     let outer = whence.original;
-    let narrowed = (outer.and_then(|uri| settings.narrowing.uri(uri)), settings.narrowing.uri(inner));
-    let (original, current) = (narrowed.0.as_ref().or(outer), narrowed.1.as_ref().unwrap_or(inner));
-    let host = whence.authority.or(whence.host);
+    // A write is not narrowed itself, and drops the pages of what its URL is narrowed to.
+    let narrowed;
+    let (original, current) = if settings.narrowing.is_by_query() {
+        narrowed = (outer.and_then(|uri| settings.narrowing.uri(uri)), settings.narrowing.uri(inner));
+        (narrowed.0.as_ref().or(outer), narrowed.1.as_ref().unwrap_or(inner))
+    } else {
+        (outer, inner)
+    };
+    let host = whence.authority.or(whence.host).unwrap_or(b"");
     // What may be left out is told from what follows by a mark of its own, or one could be written like the other.
-    b.part(host.unwrap_or(b""));
+    b.part(host);
     let uri = original.unwrap_or(current);
-    let rule = match settings.policy.is_shared() {
-        true => cache.attached::<SearchRules>().of(host.unwrap_or(b""), uri.path()),
-        false => None,
-    };
-    match rule {
-        None => b.mark(b'/').part(path_and_query(uri)),
-        Some(rule) => {
-            let query = rule.canonical(uri.query().unwrap_or(""));
-            b.mark(b'?').part(uri.path().as_bytes()).part(query.as_bytes())
-        }
-    };
+    if !settings.policy.is_shared() || !searched(b, cache, host, uri) {
+        b.mark(b'/').part(path_and_query(uri));
+    }
     if original.is_some_and(|original| path_and_query(original) != path_and_query(current)) {
         b.mark(b'n').part(path_and_query(current));
     }
     if !settings.key_prefix.is_empty() {
         b.mark(b'p').part(settings.key_prefix.as_bytes());
     }
-    b
+}
+
+/// Adds path and query where a rule says which of the query counts (`No-Vary-Search`).
+fn searched(b: &mut KeyBuilder, cache: &Cache, host: &[u8], uri: &Uri) -> bool {
+    let Some(rule) = cache.attached::<SearchRules>().of(host, uri.path()) else { return false };
+    let query = rule.canonical(uri.query().unwrap_or(""));
+    b.mark(b'?').part(uri.path().as_bytes()).part(query.as_bytes());
+    true
 }
 
 /// How a layer's keys begin. Where the layer has one cache for all requests, that is put together once.
@@ -399,12 +436,12 @@ impl<'a> Whence<'a> {
     pub(crate) fn of(parts: &'a Parts) -> Self {
         let mut hosts = Hosts::default();
         parts.headers.get_all(header::HOST).iter().for_each(|line| hosts.see(line));
-        Self::with(parts, hosts)
+        Self::seen(&parts.uri, original(parts), hosts)
     }
 
-    /// With the lines of Host that were seen already.
-    pub(crate) fn with(parts: &'a Parts, hosts: Hosts<'a>) -> Self {
-        Self { more: hosts.more, ..Self::new(&parts.uri, original(parts), hosts.first) }
+    /// With what was seen already.
+    pub(crate) fn seen(uri: &'a Uri, original: Option<&'a Uri>, hosts: Hosts<'a>) -> Self {
+        Self { more: hosts.more, ..Self::new(uri, original, hosts.first) }
     }
 
     pub(crate) fn new(uri: &'a Uri, original: Option<&'a Uri>, host: Option<&'a HeaderValue>) -> Self {
@@ -419,28 +456,15 @@ pub(crate) fn original(parts: &Parts) -> Option<&Uri> {
     parts.extensions.get::<OriginalUri>().map(|original| &original.0)
 }
 
-/// The primary key, how much of it is the URL, and whether a part of it could not be told.
-fn primary(
-    settings: &Settings,
-    cache: &Cache,
-    own_id: bool,
-    parts: &Parts,
-    facts: Facts,
-    whence: &Whence<'_>,
-) -> (Key, usize, bool) {
-    let mut b = url(settings, cache, own_id, &parts.uri, whence);
-    let url_len = b.identity().len();
-    b.mark(b's').part(parts.uri.scheme_str().unwrap_or("").as_bytes());
-    // Where a handler could read another Host than the URL's, all lines count.
-    let Whence { authority, host, more, .. } = *whence;
-    let alike = authority.is_none() || host.is_none() || authority == host;
-    // An empty line is not none: a handler can tell the two.
-    if !alike || host == Some(b"") || more {
+/// Adds the lines of Host if they count, and the fields by which frameworks reroute a request.
+#[inline(never)]
+fn spell_routing(b: &mut KeyBuilder, parts: &Parts, hosts: bool, routing: bool) {
+    if hosts {
         for host in parts.headers.get_all(header::HOST) {
             b.mark(b'h').part(host.as_bytes());
         }
     }
-    if facts.routing {
+    if routing {
         for name in ROUTING_FIELDS {
             for value in parts.headers.get_all(name) {
                 let value =
@@ -449,10 +473,15 @@ fn primary(
             }
         }
     }
-    let mut refused = false;
+}
+
+/// Adds what the layer's key functions tell; false: one could not.
+#[inline(never)]
+fn spell_told(b: &mut KeyBuilder, settings: &Settings, parts: &Parts) -> bool {
+    let mut all = true;
     let mut add = |mark, text: Option<&str>| match text {
         Some(text) => _ = b.mark(mark).part(text.as_bytes()),
-        None => refused = true,
+        None => all = false,
     };
     for part in &settings.key_fns {
         add(b'f', part(parts).as_deref());
@@ -462,7 +491,7 @@ fn primary(
             add(b'F', text.as_deref());
         }
     }
-    (b.build(), url_len, refused)
+    all
 }
 
 /// `Forwarded` without the members that differ with each client: only what may change the page counts.

@@ -42,6 +42,7 @@ mod labels;
 mod landing;
 mod lookup;
 mod made;
+mod marks;
 mod name_routes;
 mod names;
 mod outer;

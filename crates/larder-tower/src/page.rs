@@ -23,6 +23,7 @@ use crate::detach::Detachable;
 use crate::engine::{Engine, Front, Lead, Looked, Visit, has_body, into_body, say, say_bypass};
 use crate::entrance::Entrance;
 use crate::landing::Landing;
+use crate::marks::mark;
 use crate::outer::Outer;
 use crate::pair::Ticket;
 use crate::passes::PASS_ERROR_MILLIS;
@@ -402,7 +403,7 @@ where
     let (mut parts, body) = request.into_parts();
     lead.visit.prepare(&mut parts.headers, lead.leader.is_some());
     let outer = parts.extensions.get::<Outer>().cloned();
-    parts.extensions.insert(lead.enclosing());
+    mark(&mut parts.extensions, lead.enclosing());
     lead.visit.pass_on_waits(&mut parts.extensions);
     let limit = lead.visit.engine.settings().max_fill;
     // Only for a page that is to be stored is it worth finishing what nobody reads any more.

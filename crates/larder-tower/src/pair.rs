@@ -30,6 +30,7 @@ use crate::engine::{Engine, Front, Lead, Visit, has_body, into_body, say, say_by
 use crate::entrance::Entrance;
 use crate::kept::Page;
 use crate::landing::Landed;
+use crate::marks::mark;
 use crate::outer::{Judge, Outer};
 use crate::page::{PanicGuard, is_safe};
 use crate::parts::Beside;
@@ -162,7 +163,7 @@ impl Engine {
         };
         let outside = parts.extensions.get::<Outer>().cloned();
         if let Some(judge) = &judge {
-            parts.extensions.insert(judge.ear());
+            mark(&mut parts.extensions, judge.ear());
         }
         if self.settings().policy.is_shared() {
             parts.extensions.insert(Ticket(Arc::new(Mutex::new(State::Gateway(self.clone())))));
@@ -356,7 +357,7 @@ impl Engine {
                 }
                 Front::Lead(lead) => {
                     lead.visit.prepare(&mut parts.headers, lead.leader.is_some());
-                    parts.extensions.insert(lead.enclosing());
+                    mark(&mut parts.extensions, lead.enclosing());
                     lead.visit.pass_on_waits(&mut parts.extensions);
                     let _guard = PanicGuard::of(&lead);
                     let attachment = lead.attachment.clone();

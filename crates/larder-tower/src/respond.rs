@@ -50,6 +50,25 @@ fn answer(
 ) -> Response<Body> {
     let timing = &page.meta.timing;
     let age = words::seconds(timing.age_ms(now) / 1000);
+    // Most requests: the page as it is. Each thing that is asked for costs those too who do not.
+    if facts.is_plain() && page.meta.forms.is_empty() && page.status != StatusCode::NOT_MODIFIED {
+        let mut response = Response::new(Body::from(page.body.clone()));
+        *response.status_mut() = page.status;
+        *response.headers_mut() = page.fields_saying(age, status);
+        return response;
+    }
+    otherwise(page, age, status, facts, request, now)
+}
+
+#[inline(never)]
+fn otherwise(
+    page: &Page,
+    age: HeaderValue,
+    status: HeaderValue,
+    facts: Facts,
+    request: &HeaderMap,
+    now: UnixMillis,
+) -> Response<Body> {
     let unchanged = match facts.conditional {
         true => not_modified(page.status, &page.fields(), facts, request, now),
         false => None,

@@ -48,9 +48,14 @@ fn told(extensions: &Extensions) -> [Option<Told>; 2] {
 impl OnRequest {
     #[inline]
     pub(crate) fn of(extensions: &Extensions) -> Self {
-        let none = extensions.get::<tower_sessions_core::Session>().is_none()
-            && extensions.get::<tower_sessions_core_014::Session>().is_none();
-        if none { Self::default() } else { Self::told_of(extensions) }
+        if Self::is_on(extensions) { Self::told_of(extensions) } else { Self::default() }
+    }
+
+    /// Whether there is one.
+    #[inline]
+    pub(crate) fn is_on(extensions: &Extensions) -> bool {
+        extensions.get::<tower_sessions_core::Session>().is_some()
+            || extensions.get::<tower_sessions_core_014::Session>().is_some()
     }
 
     #[cold]

@@ -26,6 +26,7 @@ use crate::engine::{Lead, into_body, say};
 use crate::kept::Page;
 use crate::labels;
 use crate::landing::{Landed, LandedBody, Landing, Place};
+use crate::marks::mark;
 use crate::outer::Outer;
 use crate::page::PanicGuard;
 use crate::policy::OriginUnreachable;
@@ -72,7 +73,7 @@ where
         parts.headers.remove(header::IF_MODIFIED_SINCE);
     }
     let outer = parts.extensions.get::<Outer>().cloned();
-    parts.extensions.insert(lead.enclosing());
+    mark(&mut parts.extensions, lead.enclosing());
     lead.visit.pass_on_waits(&mut parts.extensions);
     let limit = lead.visit.engine.settings().max_fill;
     let detaches = outer.is_none() && lead.leader.is_some() && lead.visit.role.renewal().is_none();

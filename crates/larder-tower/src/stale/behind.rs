@@ -6,10 +6,11 @@ use http::{HeaderMap, Method, header};
 use crate::again::Again;
 use crate::engine::Visit;
 use crate::kept::Page;
+use crate::marks::mark;
 use crate::outer::{Enclosed, Outer, Waits};
 use crate::pair::Ticket;
 use crate::settings::Settings;
-use crate::stale::{Renewal, renewal::Renewing};
+use crate::stale::{Renewal, Renewing};
 
 /// A request like the one that found a page stale, ready to be run.
 pub(crate) struct Behind(Again);
@@ -64,7 +65,7 @@ impl Behind {
     /// Runs it, as this renewal.
     pub(crate) fn begin(self, visit: &Visit, renewal: std::sync::Arc<Renewal>) {
         let Self(mut again) = self;
-        again.parts.extensions.insert(Renewing(std::sync::Arc::downgrade(&renewal)));
+        mark(&mut again.parts.extensions, Renewing(std::sync::Arc::downgrade(&renewal)));
         let settings = visit.engine.settings();
         let deadline = settings.stale.deadline.unwrap_or(settings.max_fill);
         renewal.spawn(&visit.cache, deadline, again.run());

@@ -18,7 +18,7 @@ mod settings;
 mod standby;
 
 pub(crate) use behind::Behind;
-pub(crate) use renewal::{Begun, Renewal, Renewals, Role};
+pub(crate) use renewal::{Begun, Renewal, Renewals, Renewing, Role};
 pub use settings::EarlyRefresh;
 pub(crate) use settings::Staleness;
 pub(crate) use standby::{Asked, Stood, failed_status};

@@ -178,7 +178,7 @@ impl Drop for Renewal {
 }
 
 /// On a request that is run again (in its extensions): for which refresh.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Renewing(pub(crate) Weak<Renewal>);
 
 /// What a request is to its layer.
@@ -197,7 +197,12 @@ pub(crate) enum Role {
 
 impl Role {
     pub(crate) fn of(extensions: &Extensions, settings: &Settings) -> Self {
-        match extensions.get::<Renewing>().map(|marked| marked.0.upgrade()) {
+        Self::marked(extensions.get(), settings)
+    }
+
+    #[inline]
+    pub(crate) fn marked(renewing: Option<&Renewing>, settings: &Settings) -> Self {
+        match renewing.map(|marked| marked.0.upgrade()) {
             None => Self::Ordinary,
             Some(Some(refresh)) if refresh.layer == settings.id => Self::Renewal(refresh),
             Some(_) => Self::Passing,
