@@ -216,9 +216,10 @@ async fn a_miss_asks_looks_where_and_stores_and_its_records_are_made_side_by_sid
         direct.clear().await.expect("it is cleared");
         cache.set("warm", 1).await.expect("it is stored");
         // The tags' records are there; of those that the handler names it is made sure that none was renewed meanwhile.
-        // That it was made before it was cleared may be known still, in the lease's place, and is then replaced.
+        // That it was made before it was cleared may be known still, in the lease's place, and is then replaced: three steps, of which some
+        // may be taken at the same time as others.
         let (again, least) = (steps().await, 9 + late / 2);
-        assert!(again == least || again == least + 3, "{path}: {again} again");
+        assert!((least..=least + 3).contains(&again), "{path}: {again} again");
     }
 }
 

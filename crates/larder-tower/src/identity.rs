@@ -401,25 +401,31 @@ fn searched(b: &mut KeyBuilder, cache: &Cache, host: &[u8], uri: &Uri) -> bool {
 }
 
 /// How a layer's keys begin. Where the layer has one cache for all requests, that is put together once.
+#[inline]
 fn front(settings: &Settings, cache: &Cache, own_id: bool) -> KeyBuilder {
-    let front = || {
-        let mut b = cache.key_builder("page");
-        b.mark(match settings.level {
-            _ if settings.policy.is_shared() => b'G',
-            Level::Page => b'P',
-            Level::Site => b'S',
-        });
-        if own_id {
-            b.mark(b'#').part(&settings.id.to_le_bytes());
-        }
-        b
-    };
-    match &settings.cache {
+    let has_one = match &settings.cache {
         // The default that nobody configured is one in the process.
-        None if own_id => settings.front.get_or_init(front).clone(),
-        Some(CacheChoice::Given(_)) => settings.front.get_or_init(front).clone(),
-        _ => front(),
+        None => own_id,
+        Some(choice) => matches!(choice, CacheChoice::Given(_)),
+    };
+    if has_one {
+        return settings.front.get_or_init(|| begin(settings, cache, own_id)).clone();
     }
+    begin(settings, cache, own_id)
+}
+
+#[inline(never)]
+fn begin(settings: &Settings, cache: &Cache, own_id: bool) -> KeyBuilder {
+    let mut b = cache.key_builder("page");
+    b.mark(match settings.level {
+        _ if settings.policy.is_shared() => b'G',
+        Level::Page => b'P',
+        Level::Site => b'S',
+    });
+    if own_id {
+        b.mark(b'#').part(&settings.id.to_le_bytes());
+    }
+    b
 }
 
 /// Where a request goes, looked up once. The authority (HTTP/2, absolute form) beats Host.

@@ -54,7 +54,7 @@ fn answer(
     if facts.is_plain() && page.meta.forms.is_empty() && page.status != StatusCode::NOT_MODIFIED {
         let mut response = Response::new(Body::from(page.body.clone()));
         *response.status_mut() = page.status;
-        *response.headers_mut() = page.fields_saying(age, status);
+        page.lay(response.headers_mut(), age, status);
         return response;
     }
     otherwise(page, age, status, facts, request, now)
@@ -78,7 +78,11 @@ fn otherwise(
             kept::say(&mut headers, age, status);
             (StatusCode::NOT_MODIFIED, headers)
         }
-        None => (page.status, page.fields_saying(age, status)),
+        None => {
+            let mut headers = HeaderMap::new();
+            page.lay(&mut headers, age, status);
+            (page.status, headers)
+        }
     };
     let mut body = if code == StatusCode::NOT_MODIFIED { Bytes::new() } else { page.body.clone() };
     if facts.solo

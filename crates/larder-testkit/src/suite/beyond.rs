@@ -54,7 +54,16 @@ async fn a_value_is_given_beyond_its_timeout_while_a_new_one_is_made(stage: Stag
     until_renewed(&cache).await;
     assert_eq!(counted(&cache, &runs).await, 2);
     stage.wait(15);
-    assert_eq!(counted(&cache, &runs).await, 3, "the window is over");
+    let mut last = counted(&cache, &runs).await;
+    // Who made what was just seen may not be done with it, and whoever comes meanwhile is given the same.
+    for _ in 0..1_000 {
+        if last != 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        last = counted(&cache, &runs).await;
+    }
+    assert_eq!(last, 3, "the window is over");
 }
 
 async fn only_who_asks_for_it_sees_a_value_beyond_its_timeout(stage: Stage) {

@@ -64,7 +64,8 @@ impl Layout {
     }
 
     fn new(fields: &[Field<'_>]) -> Self {
-        let mut map = HeaderMap::with_capacity(fields.len() + super::MORE);
+        // The copies have an index as large as this one. A roomy one is little more to copy, and the room and what servers look for are soon found.
+        let mut map = HeaderMap::with_capacity(2 * (fields.len() + super::MORE));
         super::begin(&mut map);
         for Field { name, .. } in fields.iter().filter(|field| field.usual.is_none()) {
             map.insert(kept(name), HeaderValue::from_static(""));
@@ -91,10 +92,10 @@ impl Layout {
         same
     }
 
-    /// The fields of a page of this layout, with the values of the two that every hit has if they are to be set.
+    /// Makes these the fields of a page of this layout, with the values of the two that every hit has if they are to be set.
     #[inline]
-    pub(super) fn with(&self, own: &[HeaderValue], said: Option<[HeaderValue; 2]>) -> HeaderMap {
-        let mut fields = self.fields.clone();
+    pub(super) fn lay(&self, fields: &mut HeaderMap, own: &[HeaderValue], said: Option<[HeaderValue; 2]>) {
+        *fields = self.fields.clone();
         let mut values = fields.values_mut();
         let first = (values.next(), values.next());
         if let ((Some(age), Some(status)), Some(said)) = (first, said) {
@@ -106,7 +107,6 @@ impl Layout {
         for (own, value) in own.iter().zip(values) {
             put(value, own.clone());
         }
-        fields
     }
 }
 

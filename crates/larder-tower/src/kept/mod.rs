@@ -127,23 +127,25 @@ impl Page {
     pub(crate) fn fields(&self) -> Cow<'_, HeaderMap> {
         match &self.fields {
             Fields::Apart(fields) => Cow::Borrowed(fields),
-            Fields::Laid { layout, own } => Cow::Owned(layout.with(own, None)),
+            Fields::Laid { layout, own } => {
+                let mut fields = HeaderMap::new();
+                layout.lay(&mut fields, own, None);
+                Cow::Owned(fields)
+            }
         }
     }
 
-    /// Its fields, to be sent with these.
+    /// Makes these its fields, to be sent with these two.
     #[inline]
-    pub(crate) fn fields_saying(&self, age: HeaderValue, status: HeaderValue) -> HeaderMap {
-        let mut fields = match &self.fields {
-            Fields::Laid { layout, own } => layout.with(own, Some([age, status])),
-            Fields::Apart(fields) => {
-                let mut fields = HeaderMap::clone(fields);
-                say(&mut fields, age, status);
-                fields
+    pub(crate) fn lay(&self, fields: &mut HeaderMap, age: HeaderValue, status: HeaderValue) {
+        match &self.fields {
+            Fields::Laid { layout, own } => layout.lay(fields, own, Some([age, status])),
+            Fields::Apart(own) => {
+                *fields = HeaderMap::clone(own);
+                say(fields, age, status);
             }
-        };
+        }
         fields.remove(ROOM);
-        fields
     }
 
     /// The page as it is written to a store.

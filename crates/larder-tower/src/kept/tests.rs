@@ -33,7 +33,9 @@ fn usual_page(tag: &str) -> StoredResponse {
 }
 
 fn sent(page: &Page) -> HeaderMap {
-    page.fields_saying(HeaderValue::from_static("7"), HeaderValue::from_static("larder; hit; ttl=1"))
+    let mut fields = HeaderMap::new();
+    page.lay(&mut fields, HeaderValue::from_static("7"), HeaderValue::from_static("larder; hit; ttl=1"));
+    fields
 }
 
 fn layout(page: &Page) -> Option<&'static Layout> {
