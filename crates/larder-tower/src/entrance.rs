@@ -52,7 +52,7 @@ impl Sorted<'_> {
     }
 
     #[inline(always)]
-    fn identity(&mut self, settings: &Settings, parts: &Parts) -> Identity {
+    fn identity(&self, settings: &Settings, parts: &Parts) -> Identity {
         let whence = Whence::seen(&parts.uri, self.marks.original, self.hosts);
         Identity::of_whence(settings, &self.cache, self.own_id, parts, self.facts, &whence)
     }
