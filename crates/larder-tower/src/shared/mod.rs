@@ -32,9 +32,9 @@ use crate::cacheable::Cacheable;
 use crate::engine::{Engine, REGROUPS, Visit, has_body, into_body, say, say_bypass};
 use crate::identity::Identity;
 use crate::landing::{Landing, Traffic};
-use crate::outer::{Enclosed, Outer, Waits};
+use crate::marks::Marks;
+use crate::outer::{Enclosed, Waits};
 use crate::page::is_safe;
-use crate::refresh::Refresh;
 use crate::respond;
 use crate::session::{OnRequest, Whose};
 use crate::stale::{Begun, Behind, Renewal, Renewals, Role};
@@ -141,17 +141,15 @@ where
         Ok(facts) => facts,
         Err(reason) => return pass(service, parts, body, reason).await,
     };
-    facts.nested = parts.extensions.get::<Enclosed>().is_some() || parts.extensions.get::<Outer>().is_some();
+    let marks = Marks::of(&parts.extensions);
+    (facts.nested, facts.refresh, facts.session) = (marks.nested, marks.refresh, marks.session);
     let mut identity = Identity::of(settings, &cache, own_id, &parts, facts);
     if identity.is_refused() {
         return pass(service, parts, body, Reason::KeyFnRefused).await;
     }
-    let session = OnRequest::of(&parts.extensions);
-    if session.is_new {
+    if marks.session && OnRequest::of(&parts.extensions).is_new {
         return pass(service, parts, body, Reason::SessionModified).await;
     }
-    facts.session = session.is_there;
-    facts.refresh = Refresh::is_asked(&parts.extensions);
     if let Some(content) = &content {
         identity = identity.with_content(&described(&parts.headers), blake3::hash(content).as_bytes());
     }
@@ -166,7 +164,7 @@ where
         own_id,
     };
     let cache = Waits::handle(&parts.extensions, &cache);
-    let role = Role::of(&parts.extensions, settings);
+    let role = Role::marked(marks.renewing, settings);
     let visit = Visit::new(&engine, cache, identity, facts, role, began, &parts);
     parts.extensions.remove::<Enclosed>();
     visit_store(visit, ask, service, Request::from_parts(parts, body)).await

@@ -7,7 +7,6 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Extensions;
 use larder_core::{Cache, UnixMillis};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -196,10 +195,6 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    pub(crate) fn of(extensions: &Extensions, settings: &Settings) -> Self {
-        Self::marked(extensions.get(), settings)
-    }
-
     #[inline]
     pub(crate) fn marked(renewing: Option<&Renewing>, settings: &Settings) -> Self {
         match renewing.map(|marked| marked.0.upgrade()) {
