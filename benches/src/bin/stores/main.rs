@@ -3,7 +3,7 @@
 //!
 //! ```console
 //! $ cargo xtask bench stores                       # all stores, as a table
-//! $ cargo xtask bench stores -- redis --rounds 5   # one of them, for longer
+//! $ cargo xtask bench stores -- redis --rounds 20  # one of them, for longer
 //! $ cargo xtask bench stores -- growth             # the store in this process, beside quick_cache alone
 //! ```
 //!
