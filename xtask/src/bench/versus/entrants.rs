@@ -49,10 +49,13 @@ const fn entrant(name: &'static str, kind: Kind, start: Start) -> Entrant {
 /// The one that all are compared with.
 pub(super) const BARE: &str = "bare axum handler";
 
+/// The same page with the fields that a hit has: what Larder's own are compared with besides.
+pub(super) const SAME: &str = "bare axum handler, the fields of a hit";
+
 /// Everybody, in the order of the table.
 pub(super) static ALL: [Entrant; 20] = [
     entrant(BARE, Kind::Bare, Start::Mode("axum")),
-    entrant("bare axum handler, the fields of a hit", Kind::Bare, Start::Mode("axum-same")),
+    entrant(SAME, Kind::Bare, Start::Mode("axum-same")),
     entrant("bare hyper", Kind::Bare, Start::Mode("hyper")),
     entrant("Larder, cache_page", Kind::Ours, Start::Mode("page")),
     entrant("Larder, the pair", Kind::Ours, Start::Mode("pair")),

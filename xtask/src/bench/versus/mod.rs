@@ -21,7 +21,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 
 use self::{
-    entrants::{ALL, BARE, Entrant, Ground, Kind, Running},
+    entrants::{ALL, BARE, Entrant, Ground, Kind, Running, SAME},
     load::{Asks, Load},
 };
 use super::{
@@ -121,7 +121,8 @@ impl Versus {
             growth::line(&ratios.map_err(|error| in_a_line(&error)))
         });
         drop((fast, place));
-        self.report(&turns, &grown.unwrap_or_default())
+        let below: Vec<_> = [beside_the_same(&turns), grown].into_iter().flatten().collect();
+        self.report(&turns, &below.join("\n\n"))
     }
 
     fn wants(&self, entrant: &Entrant) -> bool {
@@ -188,11 +189,11 @@ impl Versus {
         Ok(turns)
     }
 
-    fn report(&self, turns: &[Turns], grown: &str) -> Result<()> {
+    fn report(&self, turns: &[Turns], below: &str) -> Result<()> {
         let bare = turns.iter().find(|turns| turns.entrant.name == BARE);
         let Some(Ok(bare)) = bare.map(|bare| &bare.loads) else { bail!("the bare handler was not measured") };
         let table = table(turns, bare);
-        println!("{}\n{grown}", table.text());
+        println!("{}\n{below}", table.text());
         if !self.only.is_empty() {
             return Ok(());
         }
@@ -210,7 +211,7 @@ impl Versus {
         fs::create_dir_all(&plots)?;
         fs::write(plots.join("versus.svg"), bars(turns, bare, &head).svg())?;
         let text = format!(
-            "{head}\n\n{}\n{grown}\n\n![Ratios by processor time](plots/versus.svg)\n",
+            "{head}\n\n{}\n{below}\n\n![Ratios by processor time](plots/versus.svg)\n",
             table.markdown()
         );
         write_block(&folder().join("RESULTS.md"), "versus", &text)?;
@@ -378,6 +379,23 @@ fn table(turns: &[Turns], bare: &[Load]) -> Table {
     table
 }
 
+/// A line below the table: Larder's own beside the handler that says as much as they do.
+fn beside_the_same(turns: &[Turns]) -> Option<String> {
+    let same = turns.iter().find(|turns| turns.entrant.name == SAME)?.loads.as_ref().ok()?;
+    let ours = turns.iter().filter(|turns| turns.entrant.kind == Kind::Ours);
+    let ratios: Vec<_> = ours
+        .filter_map(|turns| {
+            let (_, by_cpu) = ratios(turns.loads.as_ref().ok()?, same);
+            Some(format!("{} {by_cpu:.3}", turns.entrant.name))
+        })
+        .collect();
+    let line = format!(
+        "By CPU time, to the handler with the fields of a hit in the same round: {}.",
+        ratios.join("; ")
+    );
+    (!ratios.is_empty()).then_some(line)
+}
+
 /// What the README shows: the two ratios.
 fn short(turns: &[Turns], bare: &[Load]) -> Table {
     let mut table = Table::new(&["a hit of 1 KiB", "requests/s, ratio", "CPU time, ratio"]);
@@ -443,6 +461,20 @@ mod tests {
             bars(&turns, &bare, "").bars.iter().map(|bar| bar.ours).collect::<Vec<_>>(),
             [false, true]
         );
+    }
+
+    #[test]
+    fn our_own_are_compared_with_who_says_as_much() {
+        let of = |name: &str, micros| Turns {
+            entrant: ALL.iter().find(|entrant| entrant.name == name).unwrap(),
+            loads: Ok(vec![load(100.0, micros), load(100.0, 2.0 * micros)]),
+            instructions: None,
+        };
+        let all = [of(BARE, 4.0), of(SAME, 6.0), of("Larder, cache_page", 8.0), of("bare hyper", 3.0)];
+        let line = beside_the_same(&all).unwrap();
+        assert!(line.ends_with(": Larder, cache_page 0.750."), "{line}");
+        assert_eq!(beside_the_same(&all[..2]), None, "none of ours");
+        assert_eq!(beside_the_same(&[of(BARE, 4.0), of("Larder, cache_page", 8.0)]), None);
     }
 
     #[test]
