@@ -142,6 +142,11 @@ impl Entrant {
 }
 
 impl Entrant {
+    /// Whether it is a mode of `larder-versus`, which is soon started anew.
+    pub(super) fn restarts(&self) -> bool {
+        matches!(self.start, Start::Mode(_) | Start::OnRedis(..))
+    }
+
     /// The mode of `larder-versus` whose requests can be counted in process.
     pub(super) fn counted(&self) -> Option<&'static str> {
         match self.start {
