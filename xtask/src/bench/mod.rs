@@ -79,11 +79,7 @@ impl Bench {
     }
 
     fn counts(&self) -> Result<bool> {
-        if std::process::Command::new("valgrind").arg("--version").output().is_err()
-            && (self.install || install::by_itself())
-        {
-            install::packages(&["valgrind"])?;
-        }
+        valgrind(self.install)?;
         let program = Program::build()?;
         let mut rows = program.rows()?;
         if let Some(unknown) = self.only.iter().find(|name| rows.iter().all(|row| row.name != **name)) {
@@ -128,6 +124,15 @@ impl Bench {
         }
         Ok(complaints.is_empty() || !self.check)
     }
+}
+
+/// Installs valgrind where it is missing and may be installed.
+fn valgrind(install: bool) -> Result<()> {
+    let is_there = std::process::Command::new("valgrind").arg("--version").output().is_ok();
+    if !is_there && (install || install::by_itself()) {
+        install::packages(&["valgrind"])?;
+    }
+    Ok(())
 }
 
 /// The row of the request alone.

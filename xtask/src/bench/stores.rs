@@ -9,6 +9,7 @@ use super::{
     counts::{built, folder},
     machine::Machine,
     table::write_block,
+    valgrind,
 };
 use crate::{
     run,
@@ -19,7 +20,7 @@ use crate::{
 /// A hit from a store outside the process, beside a handler that asks the same store by the same driver.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Stores {
-    /// Install missing servers with apt-get; root on Debian needs no flag.
+    /// Install missing servers and valgrind with apt-get; root on Debian needs no flag.
     #[arg(long)]
     install: bool,
 
@@ -47,6 +48,7 @@ impl Stores {
             "stores",
         ]);
         let program = built(command, "stores")?;
+        valgrind(self.install)?;
         let servers = servers::bring(&Which::these(&["redis", "memcached", "postgres"], self.install))?;
         let mut command = Command::new(program);
         command.args(&self.rest).envs(servers.env.clone());

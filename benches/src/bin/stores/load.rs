@@ -25,26 +25,55 @@ pub(crate) fn run(address: &str, connections: usize, time: Duration) -> io::Resu
     })
 }
 
+/// Asks so many times, on one connection.
+pub(crate) fn times(address: &str, times: u64) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut connection = Connection::open(address).await?;
+        for _ in 0..times {
+            connection.ask().await?;
+        }
+        Ok(())
+    })
+}
+
 async fn ask(address: String, until: Instant) -> io::Result<u64> {
-    let mut stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let (mut buffer, mut answers) = (vec![0; 1 << 16], 0);
+    let (mut connection, mut answers) = (Connection::open(&address).await?, 0);
     while Instant::now() < until {
-        stream.write_all(QUESTION).await?;
+        connection.ask().await?;
+        answers += 1;
+    }
+    Ok(answers)
+}
+
+struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    async fn open(address: &str) -> io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, buffer: vec![0; 1 << 16] })
+    }
+
+    /// Asks, and reads the answer to its end.
+    async fn ask(&mut self) -> io::Result<()> {
+        self.stream.write_all(QUESTION).await?;
         let (mut read, mut whole) = (0, usize::MAX);
         while read < whole {
-            let more = stream.read(&mut buffer[read..]).await?;
+            let more = self.stream.read(&mut self.buffer[read..]).await?;
             if more == 0 {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
             }
             read += more;
             if whole == usize::MAX {
-                whole = length(&buffer[..read])?.unwrap_or(usize::MAX);
+                whole = length(&self.buffer[..read])?.unwrap_or(usize::MAX);
             }
         }
-        answers += 1;
+        Ok(())
     }
-    Ok(answers)
 }
 
 /// How long an answer is, if its head is there.

@@ -4,6 +4,7 @@
 //! ```console
 //! $ cargo xtask bench stores                       # all stores, as a table
 //! $ cargo xtask bench stores -- redis --rounds 20  # one of them, for longer
+//! $ cargo xtask bench stores -- counts             # instructions instead of time
 //! $ cargo xtask bench stores -- growth             # the store in this process, beside quick_cache alone
 //! ```
 //!
@@ -15,6 +16,7 @@ mod address;
 #[path = "../../../../crates/larder-memcached/src/client/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "it is the backend's own")]
 mod client;
+mod counts;
 mod load;
 mod memory;
 mod question;
@@ -23,6 +25,7 @@ mod raw;
 mod ring;
 mod rounds;
 mod serve;
+mod server;
 mod stores;
 #[path = "../../../../crates/larder-memory/tests/it/traces.rs"]
 mod traces;
@@ -37,7 +40,18 @@ fn main() -> io::Result<()> {
     match words[..] {
         ["serve", store, side, tags] => serve::serve(store, side, tags),
         ["growth"] => memory::run(),
-        [] => Plan::parse(&args)?.run().and_then(|()| memory::run()),
+        ["counts"] => counts::run(every()),
+        ["counts", store] => counts::run([store]),
+        [] => {
+            Plan::parse(&args)?.run()?;
+            println!();
+            counts::run(every())?;
+            memory::run()
+        }
         _ => Plan::parse(&args)?.run(),
     }
+}
+
+fn every() -> impl Iterator<Item = &'static str> {
+    stores::ALL.iter().map(|(name, _)| *name)
 }

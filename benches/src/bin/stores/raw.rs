@@ -16,7 +16,7 @@ use rusqlite::Connection;
 
 use crate::address::Address;
 use crate::client::{Client, Command, Name, Patience, Reply};
-use crate::serve::{ours, warm};
+use crate::serve::{PAGE, ours, warm};
 use crate::{question, stores};
 
 pub(crate) async fn app(store: &str, tags: usize) -> io::Result<Router> {
@@ -43,7 +43,7 @@ pub(crate) async fn app(store: &str, tags: usize) -> io::Result<Router> {
         // A hit in memory is what a copy in front of Redis has to be like.
         "tiered" => memory(tags).await,
         "memory" => {
-            Ok(Router::new().route("/page", get(|| async { Body::from(&[b'x'; 1024][..]).into_response() })))
+            Ok(Router::new().route("/page", get(|| async { answer(Some(Bytes::from_static(&PAGE))) })))
         }
         _ => Err(io::Error::other(format!("{store}: there is no such store"))),
     }

@@ -1,12 +1,12 @@
 //! The rounds: both sides in turn, medians, a table.
 
-use std::fs;
-use std::io::{self, BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::io;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use larder_benches::median;
 
+use crate::server::Server;
 use crate::{load, stores};
 
 /// How many ask at the same time.
@@ -48,28 +48,28 @@ impl Plan {
 
     pub(crate) fn run(&self) -> io::Result<()> {
         let directory = tempfile::tempdir()?;
-        let pinned = pin(&std::process::id().to_string(), 1);
+        let under: &[&str] = match pin(&std::process::id().to_string(), 1) {
+            true => &["taskset", "-c", "0"],
+            false => &[],
+        };
         println!(
             "| store | tags | connections | µs a hit | µs raw | ratio, by time | hits/s | raw/s | ratio, by rate |"
         );
         println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|");
         for name in &self.stores {
-            let Some((_, tags)) = stores::ALL.iter().find(|(known, _)| known == name) else {
-                return Err(io::Error::other(format!("{name}: there is no such store")));
-            };
-            if let Some(variable) = stores::missing(name) {
-                eprintln!("{name}: {variable} is not set, so it is left out");
-                continue;
-            }
-            for tags in *tags {
+            for tags in stores::tags(name)? {
                 let mut rounds = [Vec::new(), Vec::new()];
                 for round in 0..self.rounds {
                     // New processes each time: one and the same program is faster in one process than in the next, by where its memory lies.
-                    let start = |side| Server::start(name, side, *tags, directory.path(), pinned);
+                    let start = |side| {
+                        let server = Server::start(under, name, side, *tags, directory.path())?;
+                        load::run(server.address(), 8, Duration::from_millis(300))?;
+                        io::Result::Ok(server)
+                    };
                     // Ours first: it writes what the other reads.
                     let (ours, raw) = (start("ours")?, start("raw")?);
                     for (connections, rounds) in CONNECTIONS.into_iter().zip(&mut rounds) {
-                        let ask = |server: &Server| server.round(connections, self.time);
+                        let ask = |server: &Server| cost(server, connections, self.time);
                         let pair = match round % 2 {
                             0 => (ask(&ours)?, ask(&raw)?),
                             _ => {
@@ -106,73 +106,17 @@ struct Cost {
     rate: f64,
 }
 
+fn cost(server: &Server, connections: usize, time: Duration) -> io::Result<Cost> {
+    let (before, began) = (server.cpu_nanos()?, Instant::now());
+    let answers = load::run(server.address(), connections, time)?.max(1) as f64;
+    let took = began.elapsed().as_secs_f64();
+    Ok(Cost { micros: (server.cpu_nanos()? - before) as f64 / 1_000.0 / answers, rate: answers / took })
+}
+
 /// Keeps a process to one core, if that can be had.
 fn pin(process: &str, core: usize) -> bool {
     let mut command = Command::new("taskset");
     command.args(["-a", "-p", "-c", &core.to_string(), process]);
     command.stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
-}
-
-struct Server {
-    child: Child,
-    address: String,
-}
-
-impl Server {
-    fn start(
-        store: &str,
-        side: &str,
-        tags: usize,
-        directory: &std::path::Path,
-        pinned: bool,
-    ) -> io::Result<Self> {
-        let program = std::env::current_exe()?;
-        let mut command = match pinned {
-            true => {
-                let mut command = Command::new("taskset");
-                command.args(["-c", "0"]).arg(program);
-                command
-            }
-            false => Command::new(program),
-        };
-        command.args(["serve", store, side, &tags.to_string()]).env(stores::DIRECTORY, directory);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let mut address = String::new();
-        if let Some(out) = child.stdout.take() {
-            BufReader::new(out).read_line(&mut address)?;
-        }
-        if address.is_empty() {
-            return Err(io::Error::other(format!("the server of {store}, {side}, did not start")));
-        }
-        let server = Self { child, address: address.trim().to_owned() };
-        load::run(&server.address, 8, Duration::from_millis(300))?;
-        Ok(server)
-    }
-
-    fn round(&self, connections: usize, time: Duration) -> io::Result<Cost> {
-        let (before, began) = (self.cpu_nanos()?, Instant::now());
-        let answers = load::run(&self.address, connections, time)?.max(1) as f64;
-        let took = began.elapsed().as_secs_f64();
-        Ok(Cost { micros: (self.cpu_nanos()? - before) as f64 / 1_000.0 / answers, rate: answers / took })
-    }
-
-    /// How long all of its threads have run.
-    fn cpu_nanos(&self) -> io::Result<u64> {
-        let mut nanos = 0;
-        for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            // One that ended meanwhile has none.
-            let text = fs::read_to_string(thread?.path().join("schedstat")).unwrap_or_default();
-            nanos += text.split(' ').next().and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
-        }
-        Ok(nanos)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Its input ends with this, and with that it does.
-        _ = self.child.kill();
-        _ = self.child.wait();
-    }
 }

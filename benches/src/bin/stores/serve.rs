@@ -12,7 +12,7 @@ use tower::ServiceExt as _;
 
 use crate::{raw, stores};
 
-static PAGE: [u8; 1024] = [b'x'; 1024];
+pub(crate) static PAGE: [u8; 1024] = [b'x'; 1024];
 
 /// The handler behind the cache: four headers and 1 KiB.
 async fn page() -> Response {

@@ -18,8 +18,22 @@ pub(crate) const ALL: [(&str, &[usize]); 7] = [
 /// Where the files of SQLite and the file cache are, of the process that runs the rounds and its children.
 pub(crate) const DIRECTORY: &str = "LARDER_BENCH_DIRECTORY";
 
+/// With how many tags a store is measured: with none at all, which is said, where its server is not known.
+pub(crate) fn tags(store: &str) -> io::Result<&'static [usize]> {
+    let Some((_, tags)) = ALL.iter().find(|(known, _)| *known == store) else {
+        return Err(io::Error::other(format!("{store}: there is no such store")));
+    };
+    Ok(match missing(store) {
+        Some(variable) => {
+            eprintln!("{store}: {variable} is not set, so it is left out");
+            &[]
+        }
+        None => tags,
+    })
+}
+
 /// The name of what is not set in the environment, if a store can't be measured for that.
-pub(crate) fn missing(store: &str) -> Option<&'static str> {
+fn missing(store: &str) -> Option<&'static str> {
     let name = match store {
         "redis" | "tiered" => "LARDER_TEST_REDIS_URL",
         "memcached" => "LARDER_TEST_MEMCACHED",
@@ -56,7 +70,8 @@ pub(crate) fn postgres() -> io::Result<String> {
 /// The cache of our side, at another address than the server's own where a question is listened to.
 pub(crate) fn open(store: &str, tags: usize, at: Option<&str>) -> io::Result<Cache> {
     let at = |store: &str| at.map_or_else(|| address(store), |at| Ok(at.to_owned()));
-    let prefix = format!("prefix=bench{tags}&deadline=60s");
+    // Later than nearly any answer, and earlier than what the drivers wait: of several timers only one that is before all others costs a call of the kernel.
+    let prefix = format!("prefix=bench{tags}&deadline=400ms");
     let url = match store {
         "redis" => format!("redis://{}/0?{prefix}", at(store)?),
         "memcached" => format!("memcached://{}?{prefix}", at(store)?),
