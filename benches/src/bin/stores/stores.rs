@@ -70,7 +70,7 @@ pub(crate) fn postgres() -> io::Result<String> {
 /// The cache of our side, at another address than the server's own where a question is listened to.
 pub(crate) fn open(store: &str, tags: usize, at: Option<&str>) -> io::Result<Cache> {
     let at = |store: &str| at.map_or_else(|| address(store), |at| Ok(at.to_owned()));
-    // Later than nearly any answer, and earlier than what the drivers wait: of several timers only one that is before all others costs a call of the kernel.
+    // Longer than nearly any answer takes, and no more than an application would wait.
     let prefix = format!("prefix=bench{tags}&deadline=400ms");
     let url = match store {
         "redis" => format!("redis://{}/0?{prefix}", at(store)?),

@@ -1,5 +1,6 @@
 //! The half that listens.
 
+use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use bytes::BytesMut;
 use larder_core::ErrorKind;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{Asked, BUFFER, Written};
 use crate::client::codec::{self, Garbage, Kind, Reply};
@@ -15,6 +16,8 @@ use crate::client::health::{Ended, Health};
 
 /// How much is reserved at a time for a value: an announcement alone must not take memory.
 const LONGEST_RESERVE: usize = 1 << 20;
+/// Longer than any connection lasts.
+const LONG: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 pub(super) struct Reader<'a, R> {
     from: R,
@@ -22,6 +25,9 @@ pub(super) struct Reader<'a, R> {
     silence: Duration,
     /// Since when it has been waiting without a sign.
     heard: Instant,
+    /// Rings no later than the silence is too long. Mostly an answer has come by then, and it is set anew: a timer for each question would cost
+    /// each a call of the kernel.
+    alarm: Pin<Box<Sleep>>,
     written: &'a Written,
     health: &'a Health,
 }
@@ -29,7 +35,9 @@ pub(super) struct Reader<'a, R> {
 impl<'a, R: AsyncRead + Unpin> Reader<'a, R> {
     pub(super) fn new(from: R, silence: Duration, written: &'a Written, health: &'a Health) -> Self {
         let buffer = BytesMut::with_capacity(BUFFER);
-        Self { from, buffer, silence, heard: Instant::now(), written, health }
+        let heard = Instant::now();
+        let alarm = Box::pin(sleep_until(over(heard, silence)));
+        Self { from, buffer, silence, heard, alarm, written, health }
     }
 
     /// Reads until nothing more is awaited.
@@ -84,24 +92,41 @@ impl<'a, R: AsyncRead + Unpin> Reader<'a, R> {
         self.buffer.reserve(missing.clamp(BUFFER / 4, LONGEST_RESERVE));
         loop {
             let writing = self.written.commands.load(Ordering::Acquire) <= opaque;
-            match timeout_at(self.heard + self.silence, self.from.read_buf(&mut self.buffer)).await {
-                Ok(Ok(0)) => {
-                    return Err(self.health.failed(ErrorKind::Unavailable, "it closed the connection"));
+            let read = tokio::select! {
+                biased;
+                read = self.from.read_buf(&mut self.buffer) => read,
+                () = self.alarm.as_mut() => {
+                    self.rung(writing)?;
+                    continue;
                 }
-                Ok(Ok(_)) => {
+            };
+            return match read {
+                Ok(0) => Err(self.health.failed(ErrorKind::Unavailable, "it closed the connection")),
+                Ok(_) => {
                     self.heard = Instant::now();
-                    return Ok(());
+                    Ok(())
                 }
-                Ok(Err(error)) => return Err(self.health.failed(ErrorKind::Unavailable, error)),
-                Err(_) => {
-                    let last = *self.written.last.lock();
-                    if !writing || last <= self.heard {
-                        let why = format!("it has been silent for {:?}", self.silence);
-                        return Err(self.health.failed(ErrorKind::Deadline, why));
-                    }
-                    self.heard = last;
-                }
-            }
+                Err(error) => Err(self.health.failed(ErrorKind::Unavailable, error)),
+            };
         }
     }
+
+    /// Sets the alarm anew, if it was not the silence that it was set for; `writing`: what is to be answered is not all written yet.
+    fn rung(&mut self, writing: bool) -> Result<(), Ended> {
+        if Instant::now() >= over(self.heard, self.silence) {
+            let last = *self.written.last.lock();
+            if !writing || last <= self.heard {
+                let why = format!("it has been silent for {:?}", self.silence);
+                return Err(self.health.failed(ErrorKind::Deadline, why));
+            }
+            self.heard = last;
+        }
+        self.alarm.as_mut().reset(over(self.heard, self.silence));
+        Ok(())
+    }
+}
+
+/// When a silence since then is over.
+fn over(since: Instant, silence: Duration) -> Instant {
+    since.checked_add(silence).unwrap_or_else(|| since + LONG)
 }

@@ -7,13 +7,17 @@ use crate::client::codec::Mode;
 
 /// A connection to a server that the test plays.
 fn begin(room: usize) -> (mpsc::Sender<Job>, tokio::io::DuplexStream, Arc<Health>) {
+    patient(room, Duration::from_millis(300))
+}
+
+fn patient(room: usize, silence: Duration) -> (mpsc::Sender<Job>, tokio::io::DuplexStream, Arc<Health>) {
     let (here, there) = tokio::io::duplex(room);
     let (jobs, mut queue) = mpsc::channel(100);
     let health = Arc::new(Health::new(Address::parse("h").unwrap()));
     let known = Arc::clone(&health);
     tokio::spawn(async move {
         let (from, to) = tokio::io::split(here);
-        serve(from, to, &mut queue, Duration::from_millis(300), &known).await
+        serve(from, to, &mut queue, silence, &known).await
     });
     (jobs, there, health)
 }
@@ -85,6 +89,37 @@ async fn what_was_asked_is_answered_after_the_last_handle_is_gone() {
     let ticket = ask(&jobs, Command::Noop).await;
     drop(jobs);
     tokio::time::sleep(Duration::from_millis(100)).await;
+    there.write_all(b"MN\r\n").await.unwrap();
+    assert_eq!(ticket.await.unwrap(), [Reply::Noop]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_question_has_the_whole_time_and_none_has_more() {
+    let (jobs, mut there, health) = begin(1 << 20);
+    // What was set for the beginning and for the first rings while the second waits.
+    for pause in [200, 299, 299, 1000] {
+        let ticket = ask(&jobs, Command::Noop).await;
+        tokio::time::sleep(Duration::from_millis(pause.min(299))).await;
+        there.write_all(b"MN\r\n").await.unwrap();
+        assert_eq!(ticket.await.unwrap(), [Reply::Noop]);
+        tokio::time::sleep(Duration::from_millis(pause - pause.min(299))).await;
+    }
+    let (ticket, began) = (ask(&jobs, Command::Noop).await, Instant::now());
+    assert!(ticket.await.is_err(), "it is not answered");
+    // A timer has a millisecond's grain.
+    assert!(
+        began.elapsed() - Duration::from_millis(300) <= Duration::from_millis(1),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(health.error().kind(), ErrorKind::Deadline);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silence_that_is_longer_than_any_clock_is_no_panic() {
+    let (jobs, mut there, _) = patient(1 << 20, Duration::MAX);
+    let ticket = ask(&jobs, Command::Noop).await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
     there.write_all(b"MN\r\n").await.unwrap();
     assert_eq!(ticket.await.unwrap(), [Reply::Noop]);
 }
