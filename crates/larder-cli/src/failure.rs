@@ -23,7 +23,8 @@ impl Failure {
     /// An error of a cache, with what helps. `place` is where the cache is, without its secrets.
     pub(crate) fn of(error: &Error, place: &str) -> Self {
         let hint = match error.kind() {
-            ErrorKind::Unavailable => {
+            // A file has no server.
+            ErrorKind::Unavailable if !place.starts_with("sqlite:") => {
                 format!("; see whether the server of {place} runs, and whether it is this one")
             }
             ErrorKind::Deadline => {

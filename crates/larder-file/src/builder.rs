@@ -58,10 +58,17 @@ impl FileCacheBuilder {
     /// The backend. The directory is made by the first write.
     ///
     /// # Errors
-    /// [`Config`](larder_core::ErrorKind::Config) if the path of the directory is not absolute: what it meant would depend on where the program was started.
+    /// [`Config`](larder_core::ErrorKind::Config) if the path of the directory is not absolute: what it meant would depend on where the program was started. Or if
+    /// something else than a directory is there.
     pub fn build(self) -> Result<FileCache, Error> {
         if !self.directory.is_absolute() {
             return Err(relative(&self.directory));
+        }
+        if std::fs::metadata(&self.directory).is_ok_and(|there| !there.is_dir()) {
+            return Err(Error::config(format!(
+                "{:?} is no directory; name one for the cache, which need not be there yet",
+                self.directory.display()
+            )));
         }
         let sweep = Sweep::new(self.sweep_every);
         let disk = Arc::new(Disk::new(self.directory, self.limits, sweep, self.fsync));
@@ -82,7 +89,7 @@ impl FileCacheBuilder {
 /// ```
 ///
 /// # Errors
-/// [`Config`](larder_core::ErrorKind::Config) if the directory is missing or not absolute, or an option is wrong.
+/// [`Config`](larder_core::ErrorKind::Config) if the directory is missing from the URL, not absolute, or something else than a directory; or an option is wrong.
 pub fn open(url: &mut CacheUrl) -> Result<FileCache, Error> {
     let path = match url.authority() {
         None | Some("" | "localhost") => url.path().to_owned(),

@@ -303,7 +303,13 @@ fn make(directory: &Path) -> Result<(), Error> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(directory).map_err(failed("make the cache directory"))
+    builder.create(directory).map_err(|error| {
+        let text = format!(
+            "the file cache could not make the directory {:?}: {error}; the one it is in has to be writable for this user",
+            directory.display()
+        );
+        Error::new(ErrorKind::Backend, text).with_source(error)
+    })
 }
 
 pub(crate) fn failed(what: &'static str) -> impl Fn(io::Error) -> Error {

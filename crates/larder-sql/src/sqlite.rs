@@ -247,6 +247,9 @@ fn failure(error: Driver, path: &Path) -> Failure {
         _ => ErrorKind::Backend,
     };
     let text = match error.sqlite_error_code() {
+        Some(ErrorCode::CannotOpen) if path.is_dir() => {
+            format!("{} is a directory; name a file in it, for SQLite to keep the cache in", path.display())
+        }
         Some(ErrorCode::CannotOpen) => format!(
             "the SQLite file {} can't be opened; its directory has to be there, and writable for this user",
             path.display()

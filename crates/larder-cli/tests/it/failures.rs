@@ -75,6 +75,19 @@ fn a_server_that_is_not_there_is_named_without_its_password() {
     }
 }
 
+#[cfg(feature = "sqlite")]
+#[test]
+fn a_file_that_cannot_be_opened_is_named_and_no_server_is_looked_for() {
+    let directory = env!("CARGO_MANIFEST_DIR");
+    for (path, says) in
+        [("/nowhere/at/all.db", "its directory has to be there"), (directory, "is a directory")]
+    {
+        let ran = larder(&["--cache", &format!("sqlite://{path}"), "get", "a"]);
+        ran.refused(&[path, says]);
+        assert!(!ran.err.contains("server"), "{}", ran.err);
+    }
+}
+
 #[cfg(feature = "redis")]
 #[test]
 fn what_an_application_overlooks_is_told_here() {

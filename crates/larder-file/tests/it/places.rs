@@ -80,6 +80,22 @@ fn cfg_09_a_relative_directory_is_an_error_that_shows_the_absolute_one() {
 }
 
 #[test]
+fn a_file_where_the_directory_is_to_be_is_told_at_once() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let name = file.path().display().to_string();
+    let error = at(&format!("file://{name}")).unwrap_err();
+    assert!(error.kind() == ErrorKind::Config && error.to_string().contains(&name), "{error}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_directory_that_nobody_can_make_is_named() {
+    let cache = at("file:///proc/larder").unwrap();
+    let error = now(cache.ping()).unwrap_err();
+    assert!(error.kind() == ErrorKind::Backend && error.to_string().contains("/proc/larder"), "{error}");
+}
+
+#[test]
 fn the_url_names_a_directory_and_its_options() {
     for (url, directory) in [
         ("file:///var/cache/shop", "/var/cache/shop"),
