@@ -27,7 +27,7 @@ pub(crate) struct CommandLine {
     #[arg(long, value_name = "N", global = true)]
     pub(crate) version: Option<u64>,
     /// How long a step to the store may take, whatever the cache's own deadline is
-    #[arg(long, value_name = "TIME", global = true, default_value = "5s")]
+    #[arg(long, value_name = "TIME", global = true, default_value = "5s", value_parser = deadline)]
     pub(crate) deadline: Timeout,
     /// Print the program's version
     #[arg(short = 'V', action = ArgAction::Version)]
@@ -154,6 +154,15 @@ impl Which {
             // One of them is required.
             _ => Purge::all(),
         }
+    }
+}
+
+fn deadline(text: &str) -> Result<Timeout, String> {
+    match text.parse() {
+        Ok(Timeout::ZERO) => {
+            Err("a deadline of 0 lets no step finish; leave it out, or give it some milliseconds".to_owned())
+        }
+        read => read.map_err(|error: larder::Error| error.to_string()),
     }
 }
 

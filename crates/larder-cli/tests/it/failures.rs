@@ -102,7 +102,8 @@ fn what_an_application_overlooks_is_told_here() {
             .collect();
         larder(&[&place, &["get", "a"][..]].concat()).refused(&["can't be reached"]);
         larder(&[&place, &["get", "a", "--deadline", "none"][..]].concat()).refused(&["can't be reached"]);
-        larder(&[&place, &["get", "a", "--deadline", "0"][..]].concat()).refused(&["deadline of 0"]);
+        larder(&[&place, &["get", "a", "--deadline", "0"][..]].concat())
+            .refused(&["--deadline", "deadline of 0"]);
     }
 }
 
