@@ -16,7 +16,7 @@ use crate::client::health::{Ended, Health};
 
 /// How much is reserved at a time for a value: an announcement alone must not take memory.
 const LONGEST_RESERVE: usize = 1 << 20;
-/// Longer than any connection lasts.
+/// Longer than any connection lasts, and not beyond the clock.
 const LONG: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 pub(super) struct Reader<'a, R> {
@@ -35,8 +35,8 @@ pub(super) struct Reader<'a, R> {
 impl<'a, R: AsyncRead + Unpin> Reader<'a, R> {
     pub(super) fn new(from: R, silence: Duration, written: &'a Written, health: &'a Health) -> Self {
         let buffer = BytesMut::with_capacity(BUFFER);
-        let heard = Instant::now();
-        let alarm = Box::pin(sleep_until(over(heard, silence)));
+        let (heard, silence) = (Instant::now(), silence.min(LONG));
+        let alarm = Box::pin(sleep_until(heard + silence));
         Self { from, buffer, silence, heard, alarm, written, health }
     }
 
@@ -113,7 +113,7 @@ impl<'a, R: AsyncRead + Unpin> Reader<'a, R> {
 
     /// Sets the alarm anew, if it was not the silence that it was set for; `writing`: what is to be answered is not all written yet.
     fn rung(&mut self, writing: bool) -> Result<(), Ended> {
-        if Instant::now() >= over(self.heard, self.silence) {
+        if Instant::now() >= self.heard + self.silence {
             let last = *self.written.last.lock();
             if !writing || last <= self.heard {
                 let why = format!("it has been silent for {:?}", self.silence);
@@ -121,12 +121,7 @@ impl<'a, R: AsyncRead + Unpin> Reader<'a, R> {
             }
             self.heard = last;
         }
-        self.alarm.as_mut().reset(over(self.heard, self.silence));
+        self.alarm.as_mut().reset(self.heard + self.silence);
         Ok(())
     }
-}
-
-/// When a silence since then is over.
-fn over(since: Instant, silence: Duration) -> Instant {
-    since.checked_add(silence).unwrap_or_else(|| since + LONG)
 }
