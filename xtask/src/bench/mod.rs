@@ -126,13 +126,16 @@ impl Bench {
     }
 }
 
-/// Installs valgrind where it is missing and may be installed.
+/// Sees that valgrind is there: installs it where it is missing and may be installed.
 fn valgrind(install: bool) -> Result<()> {
-    let is_there = std::process::Command::new("valgrind").arg("--version").output().is_ok();
-    if !is_there && (install || install::by_itself()) {
-        install::packages(&["valgrind"])?;
+    if std::process::Command::new("valgrind").arg("--version").output().is_ok() {
+        return Ok(());
     }
-    Ok(())
+    anyhow::ensure!(
+        install || install::by_itself(),
+        "valgrind, which counts instructions, is missing: apt-get install valgrind, or take --install"
+    );
+    install::packages(&["valgrind"])
 }
 
 /// The row of the request alone.

@@ -32,14 +32,7 @@ fn instructions(store: &str, side: &str, tags: usize, directory: &Path) -> io::R
         let counts = directory.join("counts");
         let out = format!("--callgrind-out-file={}", counts.display());
         let under = ["valgrind", "--tool=callgrind", "--quiet", &out];
-        let server = Server::start(&under, store, side, tags, directory).map_err(|error| {
-            if error.kind() != io::ErrorKind::NotFound {
-                return error;
-            }
-            io::Error::other(
-                "valgrind is not installed; apt-get install valgrind, or cargo xtask bench stores --install",
-            )
-        })?;
+        let server = Server::start(&under, store, side, tags, directory)?;
         load::times(server.address(), requests)?;
         server.end()?;
         let text = fs::read_to_string(counts)?;

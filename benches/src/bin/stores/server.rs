@@ -31,7 +31,9 @@ impl Server {
             [] => Command::new(program),
         };
         command.args(["serve", store, side, &tags.to_string()]).env(stores::DIRECTORY, directory);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(|error| {
+            io::Error::new(error.kind(), format!("{}: {error}", command.get_program().display()))
+        })?;
         let mut address = String::new();
         if let Some(out) = child.stdout.take() {
             BufReader::new(out).read_line(&mut address)?;

@@ -18,7 +18,7 @@ pub(crate) const ALL: [(&str, &[usize]); 7] = [
 /// Where the files of SQLite and the file cache are, of the process that runs the rounds and its children.
 pub(crate) const DIRECTORY: &str = "LARDER_BENCH_DIRECTORY";
 
-/// With how many tags a store is measured: with none at all, which is said, where its server is not known.
+/// The numbers of tags that a store is measured with; nothing, and a word about it, where its server is not known.
 pub(crate) fn tags(store: &str) -> io::Result<&'static [usize]> {
     let Some((_, tags)) = ALL.iter().find(|(known, _)| *known == store) else {
         return Err(io::Error::other(format!("{store}: there is no such store")));
